@@ -30,6 +30,8 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.robot.transforms import quaternion
 
 PATIENCE = 180.0     # [s] for anything; the first start compiles
+#: nodes to which the launch file gives the small profile of Fast DDS
+_SEND_LITTLE = ('trajectory_gate', 'set_point_gate', 'viewer', 'recorder')
 _AGAIN = 30.0        # [s] after which a trajectory that nobody answered is sent again
 
 
@@ -37,11 +39,12 @@ class Process:
     """A process of the graph; its errors go to a file, its input ends it where it reads that."""
 
     def __init__(self, name: str, command: list[str], log: Path, domain: int = 0):
-        """Make and start the process, on one of the domains of this run."""
+        """Make and start the process as the launch file does, on one of the domains of this run."""
         self.name, self.log = name, log
         with log.open('w') as stream:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=ros_environment(domain), text=True,
+                command, cwd=ROOT, text=True,
+                env=ros_environment(domain, sends_little=name in _SEND_LITTLE),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if name == 'robot_feed' else stream, stderr=stream)
         self.pid = self._process.pid

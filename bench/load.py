@@ -20,10 +20,11 @@ import contextlib
 import dataclasses
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -31,111 +32,23 @@ from kinema4d_ros.msg import Finding, PredictedFrame, Verdict
 
 from bench import report
 from bench.graph import Graph, node, Process
+from bench.heard import Answer, FRAMES, Heard, Sample
+from bench.memory import ALLOWED_MB, ALLOWED_SHARE
 from bench.precheck import motion
 from bench.robot_feed import camera_names
 from bench.proc import cpu_seconds, labelled, resident_mb
 from bench.world import ros_environment
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.motion import trajectory_from_message, trajectory_message
+from kinema4d_ros.bridge.motion import (duration_seconds, trajectory_from_message,
+                                        trajectory_message)
 from kinema4d_ros.robot import trajectory_hash
 
 SECONDS, PERIOD, SLOW_PERIOD = 60.0, 0.2, 0.5
-SIZE, CAMERA_RATE, JOINT_RATE, FRAMES = (1280, 720), 30.0, 500.0, 49
+SIZE, CAMERA_RATE, JOINT_RATE = (1280, 720), 30.0, 500.0
 MEDIAN = 0.25         # [s] to a verdict, with several cameras
-ON_THE_WAY = 0.25     # [s] a PASS may be under way when the next trajectory is sent
+MEMORY_SAMPLES = 60
+SCRIPT = 'this script, which asks and listens'
 CANCELLED = 2.0       # [s] after which a prediction that does not stop is killed (cancel_grace)
-
-
-class Answer(NamedTuple):
-    """What one verdict said, and when it came."""
-
-    when: float              # [s]
-    number: int              # of the trajectory
-    is_replaced: bool        # it says that a newer trajectory took its place
-    is_checked: bool = True  # tiers 0 and 1 ran to their end
-    is_pass: bool = False
-    is_final: bool = True
-    published: float | None = None    # [s] when shadow_sim published it, where that is known
-
-
-class Sample(NamedTuple):
-    """What the diagnostics said at a time, in seconds."""
-
-    when: float
-    values: Mapping[str, str]
-
-    def number(self, key: str) -> float:
-        """Return a value that is a number; NaN when it is not there."""
-        return float(self.values.get(key, 'nan'))
-
-
-@dataclasses.dataclass
-class Heard:
-    """What came back, by the number of the trajectory, in the order in which it came."""
-
-    sent_at: list[float]
-    answers: list[Answer]
-    frames: list[tuple[float, int]]             # time, number
-    samples: list[Sample]                       # from before the first to after the last
-    published: Mapping[str, float]              # [Hz] by the robot, as it was able to
-    whole: int = FRAMES                         # frames of a prediction
-
-    def behind(self) -> list[int]:
-        """Return how many trajectories the newest answer was behind, each time one was sent."""
-        behind, newest, at = [], -1, 0
-        for index, now in enumerate(self.sent_at):
-            while at < len(self.answers) and self.answers[at].when < now:
-                newest = max(newest, self.answers[at].number)
-                at += 1
-            behind.append(index - 1 - newest)
-        return behind
-
-    def first(self, *, judged: bool) -> dict[int, Answer]:
-        """
-        Return the first verdict of each trajectory.
-
-        :param judged: leave out what does not rest on tiers 0 and 1, or came too late.
-        """
-        first: dict[int, Answer] = {}
-        for answer in self.answers:
-            if not judged or answer.is_checked and not answer.is_replaced:
-                first.setdefault(answer.number, answer)
-        return first
-
-    def overtaken(self) -> tuple[int, int]:
-        """Return how many verdicts, and frames, came after those of a newer trajectory."""
-        return (_backwards([answer.number for answer in self.answers]),
-                _backwards([number for _, number in self.frames]))
-
-    def outdated_passes(self) -> int:
-        """
-        Return how many trajectories first passed after the next one had been sent.
-
-        When they passed is when shadow_sim said so: it does not know what becomes of its message.
-        """
-        passes: dict[int, float] = {}
-        for answer in self.answers:
-            if answer.is_pass:
-                passes.setdefault(answer.number,
-                                  answer.when if answer.published is None else answer.published)
-        return sum(self._late(when, number) > ON_THE_WAY for number, when in passes.items())
-
-    def given_up(self) -> list[float]:
-        """Return how long each one that the next replaced was still worked on [s]."""
-        return [max(0.0, self._late(answer.when, answer.number)) for answer in self.answers
-                if answer.is_final and answer.number + 1 < len(self.sent_at)]
-
-    def cut_short(self) -> list[float]:
-        """Return for each prediction that was cut short how long frames still came [s]."""
-        last: dict[int, tuple[float, int]] = {}
-        for when, number in self.frames:
-            last[number] = when, last.get(number, (0.0, 0))[1] + 1
-        return [max(0.0, self._late(when, number)) for number, (when, count) in last.items()
-                if count < self.whole and number + 1 < len(self.sent_at)]
-
-    def _late(self, when: float, number: int) -> float:
-        """Return how long after the next trajectory a moment is [s]."""
-        return when - self.sent_at[number + 1] if number + 1 < len(self.sent_at) else -np.inf
 
 
 def measure(repeats: int) -> list[dict]:
@@ -156,23 +69,68 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
                           'the gate', gate)
         started, before = time.perf_counter(), used(graph, gate)
         period = PERIOD if cameras == 1 else SLOW_PERIOD
-        heard = dataclasses.replace(press(graph, seconds, period), whole=frames)
+        with sampled(lambda: used(graph, gate), seconds / MEMORY_SAMPLES) as during:
+            pressed = press(graph, seconds, period)
+        heard = dataclasses.replace(pressed, whole=frames)
         took, after = time.perf_counter() - started, used(graph, gate)
+    ours = sum(after[key][0] - cpu for key, (cpu, _) in before.items()
+               if key in after and key[0].startswith(('shadow_sim', gate.name)))
     return [*judged(heard, cameras), {
+        'case': 'processors used by shadow_sim, its workers and the gate together',
+        'value': f'{ours / took:.2f}', 'wanted': '', 'good': True}, {
         'case': 'worker processes that had to be started again',
         'value': str(len(after.keys() - before.keys())), 'wanted': '0',
         'good': after.keys() == before.keys()}, *(
-        {'case': f'{name}: processors used, memory [MB] before and after',
-         'value': f'{(after[name, pid][0] - cpu) / took:.2f}, {mb:.0f}, {after[name, pid][1]:.0f}',
-         'wanted': '', 'good': True}
+        process_row(name, (after[name, pid][0] - cpu) / took, [
+            mb, *(one[name, pid][1] for one in during if (name, pid) in one),
+            after[name, pid][1]])
         for (name, pid), (cpu, mb) in before.items() if (name, pid) in after)]
+
+
+def process_row(name: str, processors: float, memory: Sequence[float]) -> dict:
+    """
+    Return the row of a process.
+
+    It grows where the last quarter of the run has more than the second, as in bench.memory. What
+    the end has more is of the last prediction, the only one that is shown whole.
+
+    :param memory: before, at even times during the run, and after [MB].
+    """
+    during = memory[1:-1] or memory
+    quarter = max(1, len(during) // 4)
+    second, last = (float(np.median(during[part])) for part in (
+        slice(quarter, 2 * quarter), slice(-quarter, None)))
+    allowed = second + max(ALLOWED_MB, ALLOWED_SHARE * second)
+    keeps_all = name == SCRIPT
+    return _row(f'{name}: processors; memory [MB] before, in second and last quarter, after',
+                f'{processors:.2f}; {memory[0]:.0f}, {second:.0f}, {last:.0f}, {memory[-1]:.0f}',
+                '' if keeps_all else f'last at most {allowed:.0f}', keeps_all or last <= allowed)
+
+
+@contextlib.contextmanager
+def sampled(look: Callable[[], Any], period: float) -> Iterator[list]:
+    """Yield a list to which what `look` returns is added every `period` seconds."""
+    found: list = []
+    ending = threading.Event()
+
+    def run() -> None:
+        while not ending.wait(period):
+            found.append(look())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ending.set()
+        thread.join()
 
 
 def used(graph: Graph, gate: Process) -> dict[tuple[str, int], tuple[float, float]]:
     """Return (name, process id) -> processor time [s] and memory [MB], of every process."""
     pids = {**labelled('shadow_sim', graph.node.pid), gate.name: gate.pid,
             'robot_feed': graph.feed.pid,
-            'this script, which asks and listens': os.getpid()}
+            SCRIPT: os.getpid()}
     return {(name, pid): (cpu_seconds(pid), resident_mb(pid)) for name, pid in pids.items()}
 
 
@@ -195,13 +153,14 @@ def press(graph: Graph, seconds: float, period: float = PERIOD) -> Heard:
         time.sleep(max(0.0, due - time.perf_counter()))
     end, last = graph.feed.asked(), len(sent_at) - 1
     client.wait(lambda: any(numbers.get(digest) == last and is_final
-                            for _, (digest, *_, is_final, _) in received), 'the last verdict',
+                            for _, (digest, *_, is_final, _, _) in received), 'the last verdict',
                 graph.node)
     until = len(samples)
     client.wait(lambda: len(samples) >= until + 3, 'diagnostics', graph.node)
     with client.changed:
-        answers = [Answer(when, numbers[digest], *what)
-                   for when, (digest, _, *what) in received if digest in numbers]
+        answers = [Answer(when, numbers[digest], *what, published, stages)
+                   for when, (digest, _, *what, stages, published) in received
+                   if digest in numbers]
         rollouts = {rollout: numbers[digest] for _, (digest, rollout, *_) in received
                     if digest in numbers}
         shown = [(when, rollouts[rollout]) for when, rollout in frames if rollout in rollouts]
@@ -251,6 +210,7 @@ def judged(heard: Heard, cameras: int = 1) -> list[dict]:
              cameras == 1 or np.median(_times(heard, real.values()) or [np.inf]) <= MEDIAN),
         _row('time to any verdict [s]: median, 95 %, longest', _spread(heard, first.values()),
              '', True),
+        _row('what that is made of [s], medians', _made_of(real.values()), '', True),
         *(_row(f'{topic} [Hz]: published, received', f'{rate:.1f}, '
                f'{_rate(heard.samples, f"{topic} received"):.1f}', '', True)
           for topic, rate in (
@@ -270,6 +230,8 @@ def distinct(graph: Graph, count: int) -> Iterator:
 
 
 _REPLACED = 'requests replaced'
+#: of a verdict; `checks` holds the two behind it, and the way to the worker and back
+_STAGES = ('tier 0', 'look', 'checks', 'self-collision', 'tier 1', 'verdict')
 
 
 def _row(case: str, value: object, wanted: str, good: bool) -> dict:
@@ -282,7 +244,8 @@ def _kept(verdict: Verdict) -> tuple:
         finding.code == Finding.CANCELLED for finding in verdict.findings)
     return (verdict.trajectory_hash, verdict.rollout_id, is_replaced,
             any(each.stage == 'tier 1' for each in verdict.latencies),
-            verdict.status == Verdict.PASS, verdict.final)
+            verdict.status == Verdict.PASS, verdict.final,
+            {each.stage: duration_seconds(each.duration) for each in verdict.latencies})
 
 
 def _moment(info: Mapping) -> float:
@@ -302,15 +265,6 @@ def _thirds(values: Sequence[float]) -> Iterator[float]:
     yield max(values[-third:], default=0)
 
 
-def _backwards(numbers: list[int]) -> int:
-    """Return how many numbers are smaller than one before them."""
-    count, highest = 0, -1
-    for number in numbers:
-        count += number < highest
-        highest = max(highest, number)
-    return count
-
-
 def _times(heard: Heard, answers) -> list[float]:
     """Return how long each answer took [s]."""
     return [answer.when - heard.sent_at[answer.number] for answer in answers]
@@ -321,6 +275,14 @@ def _spread(heard: Heard, answers) -> str:
     if not took:
         return 'none'
     return ', '.join(f'{np.quantile(took, share):.3f}' for share in (0.5, 0.95, 1.0))
+
+
+def _made_of(answers: Iterable[Answer]) -> str:
+    """Return what shadow_sim says of its stages, in the order in which they come."""
+    told = [answer.stages for answer in answers if answer.stages]
+    return ', '.join(f'{stage} {np.median([stages[stage] for stages in told]):.3f}'
+                     for stage in _STAGES if all(stage in stages for stages in told)) \
+        if told else 'not known'
 
 
 def _rate(samples: Sequence[Sample], key: str) -> float:
@@ -338,6 +300,7 @@ def main() -> int:
     parser.add_argument('--cameras', type=int, default=1)
     parser.add_argument('--size', type=int, nargs=2, default=SIZE, help='of the camera')
     parser.add_argument('--out', type=Path, default=report.OUT)
+    parser.add_argument('--docs', action='store_true', help='put the table into docs/measured.md')
     options = parser.parse_args()
     os.environ.update(ros_environment())
     rows = follow(options.seconds, tuple(options.size), FRAMES, options.out / 'log',
@@ -345,6 +308,8 @@ def main() -> int:
     name = 'load' if options.cameras == 1 else f'load_{options.cameras}_cameras'
     report.show(f'{name}, {options.seconds:.0f} s', rows)
     print(f'written to {report.write(options.out, name, rows, 1)}')
+    if options.docs:
+        report.write_studies(options.out, (name,))
     return 0 if all(row['good'] for row in rows) else 1
 
 

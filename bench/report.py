@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Mapping
 from datetime import datetime, UTC
 from pathlib import Path
 
@@ -18,7 +19,9 @@ FOLDER = Path(__file__).parent
 OUT = Path('out/bench')
 PAGE = FOLDER.parent / 'docs' / 'measured.md'
 #: measurements that take minutes and are made when they are asked for
-STUDIES = ('scale', 'memory', 'load', 'viewer', 'chunk_day')
+STUDIES = ('scale', 'memory', 'load', 'viewer', 'chunk_day', 'node_start')
+#: tables of the page that a study makes with other settings
+VARIANTS = ('load_3_cameras',)
 COMPARISONS = 'comparisons'      # what the table of all the others is called on the page
 _HEAD = ('Measurement', 'What', 'Ours', 'Usual way', 'Ratio', 'Goal')
 
@@ -57,9 +60,14 @@ def machine() -> dict:
 
 def write_page(folder: Path) -> None:
     """Put the tables of what lies in a folder between the page's markers; the rest stays."""
-    text = PAGE.read_text(encoding='utf-8')
-    made = {COMPARISONS: markdown(folder)}
-    for name in STUDIES:
+    write_studies(folder, (*STUDIES, *VARIANTS), {COMPARISONS: markdown(folder)})
+
+
+def write_studies(folder: Path, names: Iterable[str], made: Mapping[str, str] | None = None
+                  ) -> None:
+    """Put the tables of some studies there, and with them `made`: name -> table."""
+    text, made = PAGE.read_text(encoding='utf-8'), dict(made or {})
+    for name in names:
         path = folder / f'{name}.json'
         if path.is_file():
             report = json.loads(path.read_text(encoding='utf-8'))

@@ -261,8 +261,8 @@ def ours(executable, *parameters, **more):
                 parameters=[*parameters, {'launcher_pid': os.getpid()}], **more)
 
 
-def without_images(given):
-    """Return how a process is started that neither sends nor reads images or clouds."""
+def sends_little(given):
+    """Return how a process is started that sends no images or clouds; it may read them."""
     return {'additional_env': {'FASTRTPS_DEFAULT_PROFILES_FILE': shared(
         'config', 'fastdds_small.xml')}} if given['large_messages'] == 'true' else {}
 
@@ -280,7 +280,7 @@ def robot_state_publishers(given):
     live = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
         parameters=[{'robot_description': text}], remappings=[('robot_description', topic)],
-        **without_images(given))
+        **sends_little(given))
     # Predicted joints come faster than real time, so their stamps say little.
     shadow = Node(
         package='robot_state_publisher', executable='robot_state_publisher',
@@ -289,7 +289,7 @@ def robot_state_publishers(given):
                      'ignore_timestamp': True, 'publish_frequency': 1000.0}],
         remappings=[('joint_states', 'predicted/joint_states'),
                     ('robot_description', 'shadow/robot_description')],
-        **without_images(given))
+        **sends_little(given))
     return [live, shadow]
 
 
@@ -328,12 +328,12 @@ def nodes(context):
         started.append(player(given))
     if given['controller']:
         started.append(ours('trajectory_gate', parameter_file(given, 'gate_file'),
-                            {'controller': given['controller']}, **without_images(given)))
+                            {'controller': given['controller']}, **sends_little(given)))
     if given['set_points']:
         kind = {'kind': given['set_point_kind']} if given['set_point_kind'] else {}
         started.append(ours('set_point_gate', parameter_file(given, 'set_point_file'),
                             {'controller': given['set_points'], **kind},
-                            **without_images(given)))
+                            **sends_little(given)))
     if given['policy_server']:
         started.append(ours('policy_proxy', {'server': given['policy_server'],
                                              'preset': given['policy']}))
@@ -348,11 +348,13 @@ def nodes(context):
     if given['viewer'] == 'true':
         # It looks through the same camera, so the same files say where that is.
         started.append(ours('viewer', parameter_file(given, 'params_file'),
-                            parameter_file(given, 'camera_file'), cameras(given)))
+                            parameter_file(given, 'camera_file'), cameras(given),
+                            **sends_little(given)))
     if given['record'] == 'true':
         started.append(ours('recorder', parameter_file(given, 'params_file'),
                             parameter_file(given, 'camera_file'),
-                            {'output': given['recording'], **cameras(given)}))
+                            {'output': given['recording'], **cameras(given)},
+                            **sends_little(given)))
     return started
 
 

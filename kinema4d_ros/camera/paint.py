@@ -73,6 +73,39 @@ def paint(pixels: np.ndarray, box: np.ndarray, points: np.ndarray, vertices: np.
                 image[v, u, k] = np.uint8(min(value + 0.5, 255.0))
 
 
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def paint_shape(pixels: np.ndarray, box: np.ndarray, face_link: np.ndarray, pinhole: np.ndarray,
+                pointmap: np.ndarray, link_id: np.ndarray, depth: np.ndarray) -> None:
+    """
+    Write what `paint` writes but for the image, of what is inside `box`; clear the z-buffer there.
+
+    :param pointmap: (H, W, 3) float32, NaN; `link_id` (H, W) int16, -1.
+    :param depth: (H, W) float32 [m], NaN.
+    """
+    for v in range(box[0], box[1] + 1):
+        y = (v - pinhole[3]) / pinhole[1]
+        for u in range(box[2], box[3] + 1):
+            pixel = pixels[v, u]
+            if pixel == 0:
+                continue
+            pixels[v, u] = 0
+            x = (u - pinhole[2]) / pinhole[0]
+            z = 1.0 / np.float64(inverse_depth(pixel))
+            pointmap[v, u, 0], pointmap[v, u, 1], pointmap[v, u, 2] = x * z, y * z, z
+            depth[v, u] = z
+            link_id[v, u] = face_link[np.uint64(face_number(pixel))]
+
+
+@numba.njit(cache=True, nogil=True)
+def clear_shape(box: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray) -> None:
+    """Write inside of `box` that no robot is there."""
+    for v in range(box[0], box[1] + 1):
+        for u in range(box[2], box[3] + 1):
+            link_id[v, u] = -1
+            for k in range(3):
+                pointmap[v, u, k] = np.nan
+
+
 @numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
 def _observed(wa: float, wb: float, wc: float, a: int, b: int, c: int, link: int,
               vertices: np.ndarray, T_seen_link: np.ndarray, seen_image: np.ndarray,

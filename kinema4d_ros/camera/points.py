@@ -90,14 +90,23 @@ def pointmap(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float) -> n
 
 
 @numba.njit(cache=True, nogil=True)
-def move(points: np.ndarray, T: np.ndarray) -> None:
-    """Move points (H, W, 3) float32 [m] by T (3, 4) float64, in place; NaN stays NaN."""
-    height, width, _ = points.shape
+def pointmap_moved(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float,
+                   T: np.ndarray) -> np.ndarray:
+    """
+    Back-project as `pointmap` does, rounded to float32, and move the points by T (3, 4) float64.
+
+    :return: (H, W, 3) float32 [m], NaN stays NaN.
+    """
+    height, width = depth.shape
+    points = np.empty((height, width, 3), np.float32)
     for v in range(height):
+        y = (v - cy) / fy
         for u in range(width):
-            x, y, z = points[v, u]
+            z = depth[v, u]
+            a, b = np.float32((u - cx) / fx * z), np.float32(y * z)
             for k in range(3):
-                points[v, u, k] = T[k, 0] * x + T[k, 1] * y + T[k, 2] * z + T[k, 3]
+                points[v, u, k] = T[k, 0] * a + T[k, 1] * b + T[k, 2] * z + T[k, 3]
+    return points
 
 
 @numba.njit(cache=True, nogil=True)

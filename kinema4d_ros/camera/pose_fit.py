@@ -52,40 +52,97 @@ def surface_of(points: np.ndarray, link_id: np.ndarray, stride: int
             if link < 0 or link_id[v - 2, u] != link or link_id[v + 2, u] != link \
                     or link_id[v, u - 2] != link or link_id[v, u + 2] != link:
                 continue
-            right = points[v, u + 1] - points[v, u - 1]
-            down = points[v + 1, u] - points[v - 1, u]
-            if not (abs(right[2]) <= _STEP and abs(down[2]) <= _STEP):     # NaN too
-                continue
-            x = down[1] * right[2] - down[2] * right[1]
-            y = down[2] * right[0] - down[0] * right[2]
-            z = down[0] * right[1] - down[1] * right[0]
-            length = np.sqrt(x * x + y * y + z * z)
             p = points[v, u]
-            far = np.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
-            if length == 0.0 or -(x * p[0] + y * p[1] + z * p[2]) < _GRAZING * length * far:
+            facing, x, y, z = _normal(points[v, u + 1] - points[v, u - 1],
+                                      points[v + 1, u] - points[v - 1, u], p)
+            if not facing:
                 continue
             for k in range(3):
                 out[count, k] = p[k]
-            normals[count, 0], normals[count, 1], normals[count, 2] = (
-                x / length, y / length, z / length)
+            normals[count, 0], normals[count, 1], normals[count, 2] = x, y, z
             links[count] = link
             count += 1
     return out[:count], normals[:count], links[:count]
 
 
 @numba.njit(cache=True, nogil=True)
-def outline_of(link_id: np.ndarray, stride: int) -> tuple[np.ndarray, np.ndarray]:
+def surface_of_depth(depth: np.ndarray, pinhole: np.ndarray,
+                     stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return the points and normals that `surface_of` finds in a depth image, as if of one link.
+
+    :param depth: (H, W) float32 [m], NaN unknown.
+    :return: (N, 3), (N, 3) float64 [m] camera frame.
+    """
+    height, width = depth.shape
+    most = (height // stride + 1) * (width // stride + 1)
+    out, normals = np.empty((most, 3)), np.empty((most, 3))
+    here, before, after = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    right, down = np.empty(3, np.float32), np.empty(3, np.float32)
+    count = 0
+    for v in range(2, height - 2, stride):
+        for u in range(2, width - 2, stride):
+            if not (np.isfinite(depth[v, u]) and np.isfinite(depth[v - 2, u])
+                    and np.isfinite(depth[v + 2, u]) and np.isfinite(depth[v, u - 2])
+                    and np.isfinite(depth[v, u + 2])):
+                continue
+            _back_project(depth, v, u - 1, pinhole, before)
+            _back_project(depth, v, u + 1, pinhole, after)
+            right[:] = after - before
+            _back_project(depth, v - 1, u, pinhole, before)
+            _back_project(depth, v + 1, u, pinhole, after)
+            down[:] = after - before
+            _back_project(depth, v, u, pinhole, here)
+            facing, x, y, z = _normal(right, down, here)
+            if not facing:
+                continue
+            out[count] = here
+            normals[count, 0], normals[count, 1], normals[count, 2] = x, y, z
+            count += 1
+    return out[:count], normals[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _back_project(depth: np.ndarray, v: int, u: int, pinhole: np.ndarray,
+                  out: np.ndarray) -> None:
+    """Write the point (3,) [m] that a pixel shows."""
+    z = depth[v, u]
+    out[0] = (u - pinhole[2]) / pinhole[0] * z
+    out[1] = (v - pinhole[3]) / pinhole[1] * z
+    out[2] = z
+
+
+@numba.njit(cache=True, nogil=True)
+def _normal(right: np.ndarray, down: np.ndarray,
+            p: np.ndarray) -> tuple[bool, float, float, float]:
+    """Return whether a surface at p is one and faces the camera, and its normal."""
+    if not (abs(right[2]) <= _STEP and abs(down[2]) <= _STEP):     # NaN too
+        return False, 0.0, 0.0, 0.0
+    x = down[1] * right[2] - down[2] * right[1]
+    y = down[2] * right[0] - down[0] * right[2]
+    z = down[0] * right[1] - down[1] * right[0]
+    length = np.sqrt(x * x + y * y + z * z)
+    far = np.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
+    if length == 0.0 or -(x * p[0] + y * p[1] + z * p[2]) < _GRAZING * length * far:
+        return False, 0.0, 0.0, 0.0
+    return True, x / length, y / length, z / length
+
+
+@numba.njit(cache=True, nogil=True)
+def outline_of(link_id: np.ndarray, stride: int, top: int,
+               bottom: int) -> tuple[np.ndarray, np.ndarray]:
     """
     Return every `stride`-th pixel of the robot's outline, and which way is out of it.
 
     :param link_id: (H, W) int16, -1 where the robot is not.
+    :param top: row that it begins in, and `bottom` the one after its last.
     :return: (N, 2) int64 column and row, (N, 2) float64 unit vectors in the image (u, v).
     """
     height, width = link_id.shape
     most = height * width // stride + 1
     pixels, away = np.empty((most, 2), np.int64), np.empty((most, 2))
     count, seen = 0, 0
-    for v in range(3, height - 3):
+    for v in range(max(top, 3), min(bottom, height - 3)):
         for u in range(3, width - 3):
             if link_id[v, u] < 0 or (link_id[v - 1, u] >= 0 and link_id[v + 1, u] >= 0
                                      and link_id[v, u - 1] >= 0 and link_id[v, u + 1] >= 0):

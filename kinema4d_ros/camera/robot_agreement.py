@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
+import numba
 import numpy as np
 
 from kinema4d_ros.camera.pose_fit import count_pixels, fit_pose, outline_of, surface_of
@@ -120,7 +121,8 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
     :param link_id: (H, W) int16, index into link_names, -1 where no robot.
     :param calibration: standard deviation of the camera's place [m] and orientation [rad].
     """
-    rendered = int((link_id >= 0).sum())
+    mask = (link_id >= 0).view(np.uint8)
+    rendered, (_, top, _, rows_high) = cv2.countNonZero(mask), cv2.boundingRect(mask)
     stride = max(1, int(math.sqrt(rendered / _SAMPLES)))
     live = np.ascontiguousarray(live, np.float32)
     surface, normals, links = surface_of(pointmap, link_id, stride)
@@ -128,7 +130,7 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         return _nothing(rendered)
     perimeter = max(1, int(3 * math.sqrt(rendered)))
     outline_stride = max(1, perimeter // _OUTLINE_SAMPLES)
-    pixels, away = outline_of(link_id, outline_stride)
+    pixels, away = outline_of(link_id, outline_stride, top, top + rows_high)
     columns, rows = pixels.T
     outline, outline_links = pointmap[rows, columns].astype(np.float64), link_id[rows, columns]
     pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
@@ -185,21 +187,36 @@ def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float)
     :param margin: [m] a robot may stick out so far beyond its meshes.
     :return: (H, W) bool.
     """
-    rows, columns = np.nonzero(np.isfinite(robot_depth))
+    x, y, width, height = cv2.boundingRect(np.isfinite(robot_depth).view(np.uint8))
     found = np.zeros(live.shape, bool)
-    if not len(rows):
+    if not width:
         return found
-    window = (slice(max(int(rows.min()) - rim, 0), int(rows.max()) + rim + 1),
-              slice(max(int(columns.min()) - rim, 0), int(columns.max()) + rim + 1))
-    robot = np.where(np.isfinite(robot_depth[window]), robot_depth[window], np.float32(np.inf))
+    window = (slice(max(y - rim, 0), y + height + rim), slice(max(x - rim, 0), x + width + rim))
+    robot = robot_depth[window].copy()
+    cv2.patchNaNs(robot, np.inf)
     nearest = cv2.erode(robot, np.ones((2 * rim + 1,) * 2, np.uint8))
-    with np.errstate(invalid='ignore'):
-        before = np.isfinite(nearest) & (live[window] > 0) & (live[window] < nearest - margin)
-    # A few alone are noise; registered depth has a value only every second pixel or so.
-    around = cv2.boxFilter(before.astype(np.float32), -1, (5, 5), normalize=False,
-                           borderType=cv2.BORDER_CONSTANT)
-    found[window] = before & (around > _ALONE)
+    before, count = _before(live[window], nearest, np.float32(margin))
+    if count > _ALONE:
+        # A few alone are noise; registered depth has a value only every second pixel or so.
+        around = cv2.boxFilter(before.view(np.uint8), -1, (5, 5), normalize=False,
+                               borderType=cv2.BORDER_CONSTANT)
+        found[window] = before & (around > _ALONE)
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _before(live: np.ndarray, nearest: np.ndarray, margin: float) -> tuple[np.ndarray, int]:
+    """Return where a depth is nearer than a robot, inf where there is none, and how often."""
+    height, width = live.shape
+    before = np.empty((height, width), np.bool_)
+    count = 0
+    for v in range(height):
+        for u in range(width):
+            robot = nearest[v, u]
+            is_before = (robot < np.inf) & (live[v, u] > 0) & (live[v, u] < robot - margin)
+            before[v, u] = is_before
+            count += is_before
+    return before, count
 
 
 def _nothing(rendered: int) -> RobotAgreement:

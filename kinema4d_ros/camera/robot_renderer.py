@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from numpy.typing import DTypeLike
 from kinema4d_ros.camera.appearance import Appearance, observe
 from kinema4d_ros.camera.image_memory import ImageMemory
 from kinema4d_ros.camera.normals import corner_normals
-from kinema4d_ros.camera.paint import paint
+from kinema4d_ros.camera.paint import clear_shape, paint, paint_shape
 from kinema4d_ros.camera.raster import check_faces, empty_box, pinhole_of
 from kinema4d_ros.camera.zbuffer import draw, move_and_project, NEAR
 from kinema4d_ros.errors import CameraError, MeshError
@@ -50,6 +51,15 @@ class RobotImages:
     image: np.ndarray       # (T, H, W, 3) uint8, shaded, black where no robot
 
 
+@dataclass(frozen=True, eq=False)
+class RobotShape:
+    """The robot at one moment as a depth camera sees it."""
+
+    pointmap: np.ndarray    # (H, W, 3) float32 [m] camera frame, NaN where no robot
+    link_id: np.ndarray     # (H, W) int16, index into link_names, -1 where no robot
+    depth: np.ndarray       # (H, W) float32 [m], NaN where no robot; its own memory
+
+
 class RobotRenderer:
     """
     Draws the meshes of a robot's links at given link poses.
@@ -77,6 +87,7 @@ class RobotRenderer:
             raise CameraError(f'near must be a positive distance [m], got {near}')
         self.link_names, self._near = tuple(link_names), float(near)
         self._memory = ImageMemory()
+        self._blank: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None    # of `shape`
         vertices, faces, colors, normals, owner = [], [], [], [], []
         self._parts: list[tuple[int, int, int]] = []     # link, first vertex, last vertex + 1
         count = 0
@@ -143,6 +154,39 @@ class RobotRenderer:
             for other in others:
                 other.result()
         return out
+
+    @contextlib.contextmanager
+    def shape(self, T_base_link: np.ndarray, camera: PinholeCamera,
+              T_base_camera: np.ndarray) -> Iterator[RobotShape]:
+        """
+        Draw the robot without colours, at one moment; its pictures hold within the `with` block.
+
+        Their memory serves again, and is cleared only where something was drawn.
+
+        :param T_base_link: (L, 4, 4) in order of `link_names`.
+        :param T_base_camera: (4, 4).
+        :raises CameraError: poses have the wrong shape or are not finite.
+        """
+        T_camera_link = self._in_camera(np.asarray(T_base_link)[None], T_base_camera)[0]
+        size, pinhole, box = (camera.height, camera.width), pinhole_of(camera), empty_box(camera)
+        kept = self._blank
+        if kept is None or kept[0].shape != size:
+            kept = (np.zeros(size, np.int64), np.full((*size, 3), np.nan, np.float32),
+                    np.full(size, -1, np.int16))
+        self._blank = None       # another thread makes its own
+        pixels, pointmap, link_id = kept
+        points, screen = np.empty_like(self._vertices), np.empty_like(self._vertices)
+        for link, first, last in self._parts:
+            move_and_project(self._vertices, first, last, T_camera_link[link], pinhole,
+                             self._near, points, screen)
+        draw(self._faces, points, screen, pinhole, self._near, pixels, box)
+        depth = np.full(size, np.nan, np.float32)
+        paint_shape(pixels, box, self._face_link, pinhole, pointmap, link_id, depth)
+        try:
+            yield RobotShape(pointmap, link_id, depth)
+        finally:
+            clear_shape(box, pointmap, link_id)
+            self._blank = kept
 
     def appearance(self, image: np.ndarray, link_id: np.ndarray, pointmap: np.ndarray,
                    T_base_link: np.ndarray, camera: PinholeCamera, T_base_camera: np.ndarray,

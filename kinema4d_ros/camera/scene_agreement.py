@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema4d_ros.camera.points import pointmap
-from kinema4d_ros.camera.pose_fit import count_pixels, fit_pose, surface_of
+from kinema4d_ros.camera.pose_fit import count_pixels, fit_pose, surface_of_depth
+from kinema4d_ros.camera.raster import pinhole_of
 from kinema4d_ros.camera.robot_agreement import DepthNoise
 from kinema4d_ros.types import CameraView
 
@@ -63,11 +63,9 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
     :param reach: [m] from the base frame's origin; what is farther away does not matter.
     """
     camera, second = one.camera, other.camera
-    seen = np.isfinite(depth)
-    stride = max(1, int(math.sqrt(np.count_nonzero(seen) / _SAMPLES)))
-    points = pointmap(np.ascontiguousarray(depth, np.float32), camera.fx, camera.fy, camera.cx,
-                      camera.cy)
-    surface, normals, _ = surface_of(points, np.where(seen, 0, -1).astype(np.int16), stride)
+    stride = max(1, int(math.sqrt(np.count_nonzero(np.isfinite(depth)) / _SAMPLES)))
+    surface, normals = surface_of_depth(np.ascontiguousarray(depth, np.float32),
+                                        pinhole_of(camera), stride)
     T = np.linalg.inv(other.T_base_camera) @ one.T_base_camera
     surface, normals = surface @ T[:3, :3].T + T[:3, 3], normals @ T[:3, :3].T
     pinhole = np.array([second.fx, second.fy, second.cx, second.cy])

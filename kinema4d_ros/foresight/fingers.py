@@ -128,16 +128,20 @@ class Fingers:
                    & (across <= self._high[frame] + wide)).all(-1)
         return inside
 
+    def around(self, motion: GapMotion) -> np.ndarray:
+        """Return a box around all places between the fingers as they move, (2, 3) [m] base."""
+        widest = float(self.gap[motion.first])
+        reach = np.concatenate([self.samples(frame, widest)
+                                for frame in range(motion.first, motion.last + 1)])
+        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
+        return np.array([reach.min(0) - margin, reach.max(0) + margin])
+
     def closed_on(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
         """Return which points (..., 3) are between the fingers at any time of their closing."""
-        frames = range(motion.first, motion.last + 1)
-        widest = float(self.gap[motion.first])
-        reach = np.concatenate([self.samples(frame, widest) for frame in frames])
-        margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
-        near = inside_box(points.reshape(-1, 3), reach.min(0) - margin, reach.max(0) + margin)
+        near = inside_box(points.reshape(-1, 3), *self.around(motion))
         close = points.reshape(-1, 3)[near]
         found = np.zeros(len(close), bool)
-        for frame in frames:
+        for frame in range(motion.first, motion.last + 1):
             found |= self.between(close, frame, margin=0.003)
         touched = np.zeros(points.shape[:-1], bool)
         touched.reshape(-1)[near[found]] = True

@@ -103,11 +103,14 @@ class Story(Told):
             self._enter_parts()
             self._refuse_parts()
 
-    def closes_on(self, points: np.ndarray) -> bool:
-        """Return whether points (N, 3) [m] base make a grasp when the fingers close."""
-        return any(
-            int(self._fingers.closed_on(points, each).sum()) >= self._settings.least_contact_points
-            for each in self._fingers.motions() if each.closing)
+    def closes_on(self, scene: Scene) -> bool:
+        """Return whether points of a scene make a grasp when the fingers close."""
+        closing = [each for each in self._fingers.motions() if each.closing]
+        if not closing:
+            return False
+        points = scene.near(np.array([self._fingers.around(each) for each in closing])).points
+        return any(int(self._fingers.closed_on(points.points_base, each).sum())
+                   >= self._settings.least_contact_points for each in closing)
 
     @property
     def T_base_palm(self) -> np.ndarray:  # noqa: N802
@@ -365,7 +368,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
             1 if EventKind.CLOSED_ON_NOTHING in kinds else 2
         if tells > most:
             best, most = story, tells
-        if tells == 2 or (tells == 1 and not story.closes_on(scene.points.points_base)):
+        if tells == 2 or (tells == 1 and not story.closes_on(scene)):
             break
     if best is None:
         raise ObservationError('no view of the scene has depth, so nothing can be foreseen')

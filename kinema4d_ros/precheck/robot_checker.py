@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
@@ -25,17 +25,21 @@ from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.check import beside_robot, check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.local_clearance import measure_local_clearance
+from kinema4d_ros.precheck.tier1.reach import boxes_in_reach
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
                                             too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.precheck.view_look import look_by_image
 from kinema4d_ros.robot import (box_corners, DistanceFields, hand_links_of, LinkMesh, Robot,
-                                robot_chain, sample_trajectory, SampledMotion, SelfCollision)
+                                robot_chain, sample_trajectory, SampledMotion)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.types import (ChainLink, Finding, FindingCode, Gripper, HeldObject,
                                 JointTrajectory, LinkSpace, LocalClearance, Observation,
                                 RobotRollout, Severity, SolidSource, StartState, VoxelSource)
+
+if TYPE_CHECKING:      # it loads coal, which what only predicts does without
+    from kinema4d_ros.robot import SelfCollision
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
 
@@ -89,6 +93,8 @@ class RobotChecker:
     @cached_property
     def self_collision(self) -> SelfCollision:
         """The check of links against each other."""
+        from kinema4d_ros.robot import SelfCollision
+
         return SelfCollision(self.robot, self._meshes, srdf=self.settings.srdf,
                              allowed=self.settings.allowed_contacts, gripper=self.gripper)
 
@@ -232,7 +238,7 @@ class RobotChecker:
         if not scene.measuring and not _knows_space(scene.observation):
             return ('none of the cameras that are believed measures depth, so nothing is known of '
                     'the scene')
-        if (not scene.measuring or scene.measured >= least) and len(scene.points):
+        if (not scene.measuring or scene.measured >= least) and scene.has_points:
             return None
         return (f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
@@ -244,9 +250,10 @@ class RobotChecker:
         if (can_grasp(motion) or motion.held) and scene.measuring:
             story = best_story(scene, motion, self.settings.grasping, suppose_held=True,
                                parts=parts)
-        return *check_tier1(scene, motion, self.fields, self.surfaces, self.settings.tier1,
-                            story=story, hand_links=self.hand_links, stood=self._stood(scene)), \
-            story
+        stood = self._stood(scene)
+        near = scene.near(boxes_in_reach(motion, self.fields, story, stood.values()))
+        return *check_tier1(near, motion, self.fields, self.surfaces, self.settings.tier1,
+                            story=story, hand_links=self.hand_links, stood=stood), story
 
     def _stood(self, scene: Scene) -> Mapping[int, np.ndarray]:
         """Return the links (L, 4, 4) when sources were measured that say so, by their numbers."""

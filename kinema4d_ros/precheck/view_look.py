@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
 
-from kinema4d_ros.camera import RobotImages, RobotRenderer
+from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.camera.image_agreement import image_agreement
 from kinema4d_ros.camera.robot_agreement import in_front, robot_agreement, RobotAgreement
 from kinema4d_ros.precheck.settings import Tier1Settings
@@ -77,11 +78,13 @@ class ViewLook:
         view, tier1, robot_depth = self.seen, self.settings, self.robot_there
         # What the robot hides is that much larger as its place in the image is uncertain.
         band = tier1.confidence * sigma
-        rim = band * view.camera.fx / max(float(np.nanmin(robot_depth, initial=np.inf)), 1e-3)
+        mask = np.isfinite(robot_depth)
+        nearest = cv2.minMaxLoc(robot_depth, mask.view(np.uint8))[0] if mask.any() else math.inf
+        rim = band * view.camera.fx / max(nearest, 1e-3)
         growth = max(tier1.mask_growth, min(math.ceil(rim), view.camera.width // 8))
         front = None if view.depth is None else in_front(view.depth, robot_depth, growth,
                                                          IN_FRONT + band)
-        return (np.isfinite(robot_depth), dataclasses.replace(
+        return (mask, dataclasses.replace(
             tier1.scene, calibration_sigma=sigma, mask_growth=growth), front)
 
     @cached_property
@@ -119,15 +122,15 @@ def look_through(observation: Observation, view: CameraView, T_base_link: np.nda
     :param memory: of earlier agreement, which this adds to.
     """
     settings, stamp_ns = settings_of(view, settings), observation.stamp_ns
-    images = renderer.render(T_base_link[None], view.camera, view.T_base_camera)
-    robot_depth = _depth_of(images)
     depth = view.depth
     if depth is None:
         depth = np.full((view.camera.height, view.camera.width), np.nan, np.float32)
-    agreement = robot_agreement(
-        depth, images.pointmap[0], images.link_id[0], renderer.link_names, view.camera,
-        calibration=(settings.calibration_sigma, settings.calibration_turn_sigma),
-        noise=depth_noise(settings))
+    with renderer.shape(T_base_link, view.camera, view.T_base_camera) as shape:
+        robot_depth = shape.depth
+        agreement = robot_agreement(
+            depth, shape.pointmap, shape.link_id, renderer.link_names, view.camera,
+            calibration=(settings.calibration_sigma, settings.calibration_turn_sigma),
+            noise=depth_noise(settings))
     camera = judge_camera(agreement, view.T_base_camera, settings,
                           memory.age(view, T_base_link, stamp_ns))
     if len(observation.views) > 1 and view.depth is None:
@@ -143,7 +146,8 @@ def look_through(observation: Observation, view: CameraView, T_base_link: np.nda
             memory.remember(view, T_base_link, view.stamp_ns or stamp_ns)
     there = robot_depth
     if camera.T_base_camera is not view.T_base_camera:
-        there = _depth_of(renderer.render(T_base_link[None], view.camera, camera.T_base_camera))
+        with renderer.shape(T_base_link, view.camera, camera.T_base_camera) as shape:
+            there = shape.depth
     return ViewLook(view, settings, T_base_link, robot_depth, agreement, camera, there,
                     late)
 
@@ -163,8 +167,3 @@ def settings_of(view: CameraView, settings: Tier1Settings) -> Tier1Settings:
     changes = {name: value for name in ('calibration_sigma', 'calibration_turn_sigma')
                if (value := getattr(view, name)) is not None}
     return dataclasses.replace(settings, **changes) if changes else settings
-
-
-def _depth_of(images: RobotImages) -> np.ndarray:
-    """Return the depth of the one frame of a rendered robot, (H, W) float32 [m], NaN without."""
-    return np.where(images.link_id[0] >= 0, images.pointmap[0, ..., 2], np.float32(np.nan))

@@ -69,7 +69,7 @@ class DistanceFields:
             else np.ascontiguousarray(gone, np.int32)[cubes.order]
         T_link_base = _inverses(T_base_link)
 
-        for link, (field, box) in enumerate(zip(self._fields, self._swept(T_base_link))):
+        for link, (field, box) in enumerate(zip(self._fields, self.swept(T_base_link))):
             field_lookup.closest(
                 cubes.points, gone, cubes.near(*box), cubes.starts, cubes.centers, cubes.radii,
                 T_link_base[link], *field, np.float32(self.reach), distance[link], index[link])
@@ -113,7 +113,7 @@ class DistanceFields:
         if isinstance(points_base, PointCubes):
             points, starts, order = points_base.points, points_base.starts, points_base.order
             near = [points_base.near(*box)
-                    for box in self._swept(T_base_link[None], self.reach - below)]
+                    for box in self.swept(T_base_link[None], self.reach - below)]
         else:
             points = np.ascontiguousarray(points_base, np.float32).reshape(-1, 3)
             starts, order = np.array([0, len(points)]), np.arange(len(points))
@@ -186,7 +186,7 @@ class DistanceFields:
         foot = (T_base_link[:, :3, :3] @ (local - away)[..., None])[..., 0] + T_base_link[:, :3, 3]
         return np.where(np.isfinite(length) & (length >= 1e-9), foot, points_base)
 
-    def _swept(self, T_base_link: np.ndarray, rim: float = 0.0) -> np.ndarray:
+    def swept(self, T_base_link: np.ndarray, rim: float = 0.0) -> np.ndarray:
         """
         Return the boxes that the grids stay in at all of their poses: corners (L, 2, 3) [m].
 

@@ -22,17 +22,6 @@ class Knowledge(enum.IntEnum):
     DISPUTED = 7       # known to one camera only, which contradicts another
 
 
-def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """
-    Return what two cameras know together, (N,) uint8 of `Knowledge`.
-
-    What one of them knows is known. Otherwise the reason that speaks most of an obstacle stays.
-    """
-    known = np.minimum(one, other) <= Knowledge.REMEMBERED
-    together: np.ndarray = np.where(known, np.minimum(one, other), np.maximum(one, other))
-    return together
-
-
 def aged(found: np.ndarray, age: np.ndarray, late: float,
          memory_age: float) -> tuple[np.ndarray, np.ndarray]:
     """
@@ -49,42 +38,80 @@ def aged(found: np.ndarray, age: np.ndarray, late: float,
 
 
 @numba.njit(cache=True, nogil=True)
-def knowledge(points_base: np.ndarray, T_camera_base: np.ndarray, fx: float, fy: float, cx: float,
-              cy: float, seen_to: np.ndarray, remembered: np.ndarray, stale: np.ndarray,
-              hidden: np.ndarray, age: np.ndarray,
+def join(found: np.ndarray, age: np.ndarray, at: np.ndarray, other: np.ndarray,
+         other_age: np.ndarray) -> None:
+    """
+    Add to what is known of points (N,), and how old that is [s], what another knows of some.
+
+    What one of them knows is known. Otherwise the reason that speaks most of an obstacle stays.
+
+    :param at: (M,) which points the other (M,) is about.
+    """
+    for m in range(len(at)):
+        n = at[m]
+        one, two = found[n], other[m]
+        whole = min(one, two) if min(one, two) <= 1 else max(one, two)
+        old, its = age[n], other_age[m]
+        if one == two:
+            age[n] = old if old < its or old != old else its      # NaN stays
+        elif whole != one:
+            age[n] = its
+        found[n] = whole
+
+
+@numba.njit(cache=True, nogil=True)
+def places_of(points_base: np.ndarray, T_camera_base: np.ndarray, pinhole: np.ndarray, width: int,
+              height: int) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Return at which pixels a camera sees points (N, 3) float64 [m], and how far they are along z.
+
+    :param pinhole: fx, fy, cx, cy [px].
+    :return: (N,) int32 of the flat image, -1 outside of it; (N,) float64 [m].
+    """
+    places, distance = np.empty(len(points_base), np.int32), np.empty(len(points_base))
+    T = T_camera_base
+    fx, fy, cx, cy = pinhole
+    for n in range(len(points_base)):
+        x, y, z = points_base[n]
+        far = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
+        places[n], distance[n] = -1, far
+        if not far > 0.0:
+            continue
+        u = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]) / far * fx + cx
+        v = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]) / far * fy + cy
+        if -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5:
+            places[n] = int(np.floor(v + 0.5)) * width + int(np.floor(u + 0.5))
+    return places, distance
+
+
+@numba.njit(cache=True, nogil=True)
+def knowledge(places: np.ndarray, distance: np.ndarray, seen_to: np.ndarray,
+              remembered: np.ndarray, stale: np.ndarray, hidden: np.ndarray, age: np.ndarray,
               tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """
-    Return what one camera knows of points (N, 3) float64 [m]: (N,) uint8, and age (N,) float32.
+    Return what one camera knows of points, as `places_of` has them: (N,) uint8, age (N,) float32.
 
-    :param seen_to: (H, W) float32 [m] to the surface that the camera sees now, the robot's too.
-    :param remembered: the same of the scene behind the robot, young enough to go by.
+    :param seen_to: (N,) float32 [m] to the surface that the camera sees now, the robot's too.
+    :param remembered: (H, W) float32 [m] of the scene behind the robot, young enough to go by.
     :param stale: the same, too old.
     :param hidden: (H, W) bool, the robot.
     :param age: (H, W) float32 [s] of what is remembered.
     :param tolerance: [m] behind a surface that still counts as the surface.
     """
-    count = len(points_base)
-    found, old = np.zeros(count, np.uint8), np.zeros(count, np.float32)
-    height, width = seen_to.shape
-    T = T_camera_base
-    for n in range(count):
-        x, y, z = points_base[n]
-        far = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
-        if not far > 0.0:
+    found, old = np.zeros(len(places), np.uint8), np.zeros(len(places), np.float32)
+    width = hidden.shape[1]
+    for n in range(len(places)):
+        if places[n] < 0:
             found[n] = 2
             continue
-        u = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]) / far * fx + cx
-        v = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]) / far * fy + cy
-        if not (-0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
-            found[n] = 2
-            continue
-        row, column = int(np.floor(v + 0.5)), int(np.floor(u + 0.5))
+        far, seen = distance[n], seen_to[n]
         # NaN compares false: what was not measured is not seen.
-        if far <= seen_to[row, column] + tolerance:
-            found[n] = 0
-        elif far <= remembered[row, column] + tolerance:
+        if far <= seen + tolerance:
+            continue
+        row, column = places[n] // width, places[n] % width
+        if far <= remembered[row, column] + tolerance:
             found[n], old[n] = 1, age[row, column]
-        elif seen_to[row, column] != seen_to[row, column]:
+        elif seen != seen:
             found[n] = 6
         elif not hidden[row, column]:
             found[n] = 5

@@ -22,7 +22,15 @@ def grow(mask: np.ndarray, pixels: int, *, square: bool = False) -> np.ndarray:
     side = 2 * pixels + 1
     kernel = np.ones((side, side), np.uint8) if square \
         else cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+    grown = np.zeros(mask.shape, bool)
+    # Only where the mask can reach to.
+    x, y, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
+    if width:
+        window = (slice(max(y - pixels, 0), y + height + pixels),
+                  slice(max(x - pixels, 0), x + width + pixels))
+        grown[window] = cv2.dilate(np.ascontiguousarray(mask[window]).view(np.uint8),
+                                   kernel).view(bool)
+    return grown
 
 
 def grow_robot(robot_mask: np.ndarray, camera: PinholeCamera,

@@ -7,6 +7,7 @@ import cv2
 import numba
 import numpy as np
 
+_RUN = 64                # [px] that are looked at together
 GAP = 2                  # [px] a gap this wide between measured pixels is no hole
 SAME_SURFACE = 0.015     # [m] pixels whose depth differs by less see one surface
 SPECKLE = 0.01           # [m] holes this close to measured pixels are speckles
@@ -86,35 +87,40 @@ def _bends(depth: np.ndarray, nearest: float,
 @numba.njit(cache=True, nogil=True)
 def _largest(depth: np.ndarray, nearest: float, farthest: float) -> tuple[float, float, int]:
     """Return the largest value in range, the largest below it, and how many pixels have it."""
-    largest, second, count = np.float32(0.0), np.float32(0.0), 0
+    # Floats that are not negative are in order as integers are, of which many are compared at once.
+    bits = depth.view(np.int32)
+    largest, second, count = np.int32(0), np.int32(0), 0
     for v in range(depth.shape[0]):
+        most = np.int32(0)
         for u in range(depth.shape[1]):
-            z = depth[v, u]
-            if not nearest <= z < farthest:
-                continue
-            if z > largest:
-                largest, second, count = z, largest, 1
-            elif z == largest:
-                count += 1
-            elif z > second:
-                second = z
-    return float(largest), float(second), count
+            is_in = (nearest <= depth[v, u]) & (depth[v, u] < farthest)
+            most = max(most, bits[v, u] if is_in else np.int32(0))
+        largest = max(largest, most)
+    for v in range(depth.shape[0]):
+        most, same = np.int32(0), 0
+        for u in range(depth.shape[1]):
+            is_in = (nearest <= depth[v, u]) & (depth[v, u] < farthest)
+            most = max(most, bits[v, u] if is_in & (bits[v, u] < largest) else np.int32(0))
+            same += is_in & (bits[v, u] == largest)
+        second, count = max(second, most), count + same
+    found = np.array([largest, second], np.int32).view(np.float32)
+    return float(found[0]), float(found[1]), count if largest else 0
 
 
 @numba.njit(cache=True, nogil=True)
 def in_range(depth: np.ndarray, nearest: float, farthest: float) -> tuple[np.ndarray, bool]:
     """Return the image with NaN outside of nearest <= depth < farthest, and if it has any NaN."""
     out = np.empty_like(depth)
-    holes = False
+    count = 0
     for v in range(depth.shape[0]):
+        inside = 0
         for u in range(depth.shape[1]):
             z = depth[v, u]
-            if nearest <= z < farthest:
-                out[v, u] = z
-            else:
-                out[v, u] = np.float32(np.nan)
-                holes = True
-    return out, holes
+            is_in = (nearest <= z) & (z < farthest)
+            out[v, u] = z if is_in else np.float32(np.nan)
+            inside += is_in
+        count += inside
+    return out, count < depth.size
 
 
 @numba.njit(cache=True, nogil=True)
@@ -129,45 +135,87 @@ def without(depth: np.ndarray, closed: np.ndarray,
     left = np.empty_like(depth)
     beside, known = 0, 0
     for v in range(depth.shape[0]):
+        here, measured = 0, 0
         for u in range(depth.shape[1]):
-            if hidden[v, u]:
-                left[v, u] = np.float32(np.nan)
-            else:
-                left[v, u] = depth[v, u]
-                beside += 1
-                known += closed[v, u] == closed[v, u]
+            is_beside = not hidden[v, u]
+            left[v, u] = depth[v, u] if is_beside else np.float32(np.nan)
+            here += is_beside
+            measured += is_beside & (closed[v, u] == closed[v, u])
+        beside, known = beside + here, known + measured
     return left, known / max(beside, 1)
 
 
-def with_speckles_filled(depth: np.ndarray, measured: np.ndarray,
-                         focal_length: float) -> np.ndarray:
+class LookedThrough:
     """
-    Return the image with what is unknown up to `SPECKLE` beside a measurement filled.
+    How far a camera looks, where what is unknown beside a measurement counts as looked at.
 
-    Dark surfaces and edges are speckled with holes. Each is filled with the nearest depth around
-    it, so that no more is taken for looked through than was. Where far fewer pixels have a value
-    than elsewhere in the image there is a hole with stray values: it stays unknown.
-
-    :param depth: (H, W) float32 [m] with small gaps filled, NaN unknown.
-    :param measured: the same as it was measured.
-    :param focal_length: [px].
+    Dark surfaces and edges are speckled with holes. What is up to `SPECKLE` beside a measurement
+    is filled with the nearest depth around it, so that no more is taken for looked through than
+    was. Where far fewer pixels have a value than elsewhere in the image there is a hole with stray
+    values: it stays unknown. That is told pixel by pixel, for those that are asked for.
     """
-    known = np.isfinite(depth)
-    if known.all() or not known.any():
-        return depth
-    # In pixels at the median depth; what is nearer is filled less far.
-    some = depth[::4, ::4][known[::4, ::4]]
-    middle = float(np.median(some if len(some) else depth[known]))
-    pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
-    most = np.finfo(np.float32).max
-    around = cv2.erode(np.where(known, depth, most), np.ones((2 * pixels + 1,) * 2, np.uint8))
-    often = np.ones_like(known)
-    for image in (depth, measured):
-        has_value = np.isfinite(image).astype(np.float32)
-        share = cv2.blur(has_value, (2 * pixels + 1,) * 2, borderType=cv2.BORDER_REPLICATE)
-        often &= share >= _LEAST_SHARE * (1.0 if image is depth else has_value.mean())
-    filled: np.ndarray = np.where(often, np.where(known, depth, around), np.float32(np.nan))
-    return filled
+
+    def __init__(self, depth: np.ndarray, measured: np.ndarray, focal_length: float):
+        """
+        Prepare what is known of an image.
+
+        :param depth: (H, W) float32 [m] with small gaps filled, NaN unknown.
+        :param measured: the same as it was measured.
+        :param focal_length: [px].
+        """
+        self._depth, self._often, self._pixels = depth, np.ones(depth.shape, bool), 0
+        known = np.isfinite(depth)
+        if cv2.countNonZero(known.view(np.uint8)) in (0, depth.size):
+            return
+        # In pixels at the median depth; what is nearer is filled less far.
+        some = depth[::4, ::4][known[::4, ::4]]
+        middle = float(np.median(some if len(some) else depth[known]))
+        self._pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
+        side = 2 * self._pixels + 1
+        for image, has_value in ((depth, known), (measured, np.isfinite(measured))):
+            share = np.float32(cv2.countNonZero(has_value.view(np.uint8))) / np.float32(
+                has_value.size)
+            least = _LEAST_SHARE * (1.0 if image is depth else share)
+            counts = cv2.boxFilter(has_value.view(np.uint8), cv2.CV_16U, (side, side),
+                                   normalize=False, borderType=cv2.BORDER_REPLICATE)
+            possible = (np.arange(side ** 2 + 1) / side ** 2).astype(np.float32)
+            self._often &= counts >= int(np.argmax(possible >= least))
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """
+        Return how far the camera looks at some pixels, (N,) float32 [m], NaN unknown.
+
+        :param places: (N,) int32 of the flat image; -1 for none.
+        """
+        return _looked_through(self._depth, self._often, places, self._pixels)
+
+
+@numba.njit(cache=True, nogil=True)
+def _looked_through(depth: np.ndarray, often: np.ndarray, places: np.ndarray,
+                    pixels: int) -> np.ndarray:
+    """
+    Return what `LookedThrough.at` does.
+
+    :param often: (H, W) bool, where enough of the pixels around have a value.
+    :param pixels: to each side that count as around.
+    """
+    height, width = depth.shape
+    found = np.empty(len(places), np.float32)
+    for n in range(len(places)):
+        found[n] = np.nan
+        v, u = places[n] // width, places[n] % width
+        if places[n] < 0 or not often[v, u]:
+            continue
+        found[n] = depth[v, u]
+        if found[n] == found[n] or not pixels:
+            continue
+        nearest = np.float32(np.inf)
+        for row in range(max(v - pixels, 0), min(v + pixels + 1, height)):
+            for column in range(max(u - pixels, 0), min(u + pixels + 1, width)):
+                if depth[row, column] < nearest:
+                    nearest = depth[row, column]
+        found[n] = nearest
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -184,26 +232,40 @@ def with_small_gaps_filled(depth: np.ndarray, is_surface: bool) -> np.ndarray:
     height, width = depth.shape
     for v in range(height):
         last = -1
-        for u in range(width):
-            if depth[v, u] == depth[v, u]:
-                if last >= 0 and 1 < u - last <= GAP + 1:
-                    a, b = depth[v, last], depth[v, u]
-                    if not is_surface or abs(a - b) <= SAME_SURFACE:
-                        for k in range(last + 1, u):
-                            filled[v, k] = min(a, b)
-                last = u
-    # Row after row, as it lies in memory.
-    ends = np.full(width, -1, np.int64)
-    for v in range(height):
-        for u in range(width):
-            b = filled[v, u]
-            if b != b:
+        for first in range(0, width, _RUN):
+            end = min(first + _RUN, width)
+            known, part = 0, depth[v, first:end]
+            for n in range(len(part)):
+                known += part[n] == part[n]
+            if not known or (known == end - first and last == first - 1):
+                last = end - 1 if known else last      # no gap begins or ends here
                 continue
-            last = ends[u]
-            if last >= 0 and 1 < v - last <= GAP + 1:
-                a = filled[last, u]
-                if not is_surface or abs(a - b) <= SAME_SURFACE:
-                    for k in range(last + 1, v):
-                        filled[k, u] = min(a, b)
-            ends[u] = v
+            for u in range(first, end):
+                if depth[v, u] == depth[v, u]:
+                    if last >= 0 and 1 < u - last <= GAP + 1:
+                        a, b = depth[v, last], depth[v, u]
+                        if not is_surface or abs(a - b) <= SAME_SURFACE:
+                            for k in range(last + 1, u):
+                                filled[v, k] = min(a, b)
+                    last = u
+    # Row after row, as it lies in memory.
+    for v in range(2, height):
+        for first in range(0, width, _RUN):
+            end = min(first + _RUN, width)
+            ending, part, above = 0, filled[v, first:end], filled[v - 1, first:end]
+            for n in range(len(part)):
+                ending += (part[n] == part[n]) & (above[n] != above[n])
+            if not ending:
+                continue
+            for u in range(first, end):
+                b = filled[v, u]
+                if b != b or filled[v - 1, u] == filled[v - 1, u]:
+                    continue
+                for last in range(v - 2, max(v - GAP - 2, -1), -1):
+                    a = filled[last, u]
+                    if a == a:
+                        if not is_surface or abs(a - b) <= SAME_SURFACE:
+                            for k in range(last + 1, v):
+                                filled[k, u] = min(a, b)
+                        break
     return filled

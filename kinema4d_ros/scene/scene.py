@@ -3,6 +3,7 @@
 """The scene: what the cameras see without the robot, memory filled in, with its age."""
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.scene.elsewhere import OtherScene
-from kinema4d_ros.scene.knowledge import joined, Knowledge
+from kinema4d_ros.scene.knowledge import join, Knowledge
+from kinema4d_ros.scene.near_points import DepthTiles, in_boxes
 from kinema4d_ros.scene.points import ScenePoints
 from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.scene.view import SceneView
@@ -102,15 +104,42 @@ class Scene:
 
         A surface that several cameras measure at one place has the points of the first of them.
         """
-        if len(self.views) == 1:
-            return ScenePoints.joined([self.views[0].points,
-                                       *(other.points for other in self.others)])
-        # A view that is seen now, and not disputed, speaks for those after it.
-        sound = [view for view in self.views if view.has_depth and not view.late
-                 and view.seen.name not in self.disputed]
         return ScenePoints.joined([
-            *(view.points_besides(sound[:sound.index(view)] if view in sound else ())
-              for view in self.views), *(other.points for other in self.others)])
+            *(tiles.everywhere() for tiles in self._tiles),
+            *(other.points for other in self.others)])
+
+    def _before(self, view: SceneView) -> list[SceneView]:
+        """Return the views that speak for one: those before it, seen now and not disputed."""
+        sound = [each for each in self.views if each.has_depth and not each.late
+                 and each.seen.name not in self.disputed]
+        return sound[:sound.index(view)] if view in sound else []
+
+    @cached_property
+    def _tiles(self) -> list[DepthTiles]:
+        """What finds points of each view in boxes."""
+        return [view.tiles_besides(self._before(view)) for view in self.views]
+
+    @property
+    def has_points(self) -> bool:
+        """Whether any point of it is known."""
+        return not all(tiles.is_empty for tiles in self._tiles) or any(
+            len(other.points) for other in self.others)
+
+    def near(self, boxes: np.ndarray) -> Scene:
+        """
+        Return the scene with only those of its points that are in some boxes.
+
+        It takes a fraction of all points, which are mostly nowhere near the robot. All else is as
+        before, so who looks at points elsewhere finds none there.
+
+        :param boxes: (K, 2, 3) [m] lowest and highest corner, base frame.
+        """
+        others = [other.points.only(in_boxes(other.points.points_base, np.ascontiguousarray(
+            boxes, np.float64).reshape(-1, 6))) for other in self.others]
+        part = copy.copy(self)
+        part.points = ScenePoints.joined([
+            *(tiles.near(boxes) for tiles in self._tiles), *others])
+        return part
 
     @property
     def measured(self) -> float:
@@ -140,8 +169,7 @@ class Scene:
             found, age = trusted[0].knowledge(points_base, tolerance)
         for source in trusted[1:]:
             at = np.flatnonzero(found)      # SEEN is 0: the others need not look there
-            of, old = source.knowledge(points_base[at], tolerance)
-            found[at], age[at] = _together(found[at], age[at], of, old)
+            join(found, age, at, *source.knowledge(points_base[at], tolerance))
         if self.disputed:
             self._add_disputed(points_base, tolerance, np.flatnonzero(found), found, age)
         return found, age
@@ -156,9 +184,9 @@ class Scene:
         knowing = np.sum([of <= Knowledge.REMEMBERED for of, _ in told], axis=0)
         together, old = told[0]
         for of, its in told[1:]:
-            together, old = _together(together, old, of, its)
+            join(together, old, np.arange(len(at)), of, its)
         together = np.where(knowing == 1, np.uint8(Knowledge.DISPUTED), together)
-        found[at], age[at] = _together(found[at], age[at], together, old)
+        join(found, age, at, together, old)
 
     def unseen(self, points_base: np.ndarray, tolerance: float) -> np.ndarray:
         """
@@ -177,14 +205,6 @@ class Scene:
         return self.observation is observation and all(
             np.array_equal(view.robot_mask, mask)
             for view, mask in zip(self.views, robot_masks, strict=True))
-
-
-def _together(found: np.ndarray, age: np.ndarray, other: np.ndarray,
-              other_age: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what two know together, and how old that is [s]."""
-    whole = joined(found, other)
-    return whole, np.where(found == other, np.minimum(age, other_age),
-                           np.where(whole == found, age, other_age))
 
 
 def late_by(observation: Observation, stamp_ns: int | None) -> float:

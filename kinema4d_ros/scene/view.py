@@ -8,13 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from kinema4d_ros.camera.points import move, pointmap
-from kinema4d_ros.scene.knowledge import aged, knowledge
+from kinema4d_ros.camera.points import pointmap_moved
+from kinema4d_ros.scene.knowledge import aged, knowledge, places_of
 from kinema4d_ros.scene.mask import grow_robot, in_paint
-from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
-                                         with_speckles_filled, without)
+from kinema4d_ros.scene.measured import (farthest_measured, in_range, LookedThrough,
+                                         with_small_gaps_filled, without)
 from kinema4d_ros.camera.raster import pinhole_of
-from kinema4d_ros.scene.points import ScenePoints, without_known
+from kinema4d_ros.scene.near_points import DepthTiles, OtherDepth
+from kinema4d_ros.scene.points import ScenePoints
 from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import CameraView
 
@@ -97,8 +98,8 @@ class SceneView:
     def points_base(self) -> np.ndarray:
         """The point that each pixel of the picture shows, (H, W, 3) float32 [m], NaN unknown."""
         camera = self.seen.camera
-        points = pointmap(self.depth, camera.fx, camera.fy, camera.cx, camera.cy)
-        move(points, np.ascontiguousarray(self.seen.T_base_camera[:3], np.float64))
+        points = pointmap_moved(self.depth, *pinhole_of(camera), np.ascontiguousarray(
+            self.seen.T_base_camera[:3], np.float64))
         points.flags.writeable = False
         return points
 
@@ -121,9 +122,9 @@ class SceneView:
         return measured, closed
 
     @cached_property
-    def _looked_through(self) -> np.ndarray:
-        """How far the camera looks now, (H, W) float32 [m], speckles filled too."""
-        return with_speckles_filled(self._live[1], self._live[0], self.seen.camera.fx)
+    def _looked_through(self) -> LookedThrough:
+        """How far the camera looks now, speckles filled too."""
+        return LookedThrough(self._live[1], self._live[0], self.seen.camera.fx)
 
     @cached_property
     def _memory(self) -> tuple[np.ndarray, np.ndarray]:
@@ -182,24 +183,31 @@ class SceneView:
     @cached_property
     def points(self) -> ScenePoints:
         """The measured points, thinned."""
-        return self.points_besides(())
+        return self.tiles_besides(()).everywhere()
 
-    def points_besides(self, others: Sequence[SceneView]) -> ScenePoints:
+    def tiles_besides(self, others: Sequence[SceneView]) -> DepthTiles:
         """
-        Return the measured points, thinned, but for those that others measure at the same place.
+        Return what finds measured points, but for those that others measure at the same place.
 
         :param others: views whose points are taken as well, all of those that this leaves out.
         """
         depth, closed, _ = self._measured
-        for other in others:
-            depth = without_known(
-                depth, pinhole_of(self.seen.camera), np.ascontiguousarray(
-                    (np.linalg.inv(other.seen.T_base_camera) @ self.seen.T_base_camera)[:3]),
-                *other._measured[:2], pinhole_of(other.seen.camera), self.settings.voxel,
-                other.settings.least_neighbours)
-        age = self._age(self._hidden, np.isfinite(self._memory[0]))
-        return ScenePoints.of(depth, closed, age, self.seen.camera, self.seen.T_base_camera,
-                              self.settings)
+        return DepthTiles(depth, closed, self._point_age, self.seen.camera,
+                          self.seen.T_base_camera, self.settings,
+                          [self._other_depth(other) for other in others])
+
+    def _other_depth(self, other: SceneView) -> OtherDepth:
+        """Return what another view measures, as this camera needs it."""
+        T_other_this = np.linalg.inv(other.seen.T_base_camera) @ self.seen.T_base_camera
+        return OtherDepth(np.ascontiguousarray(T_other_this[:3]), *other._measured[:2],
+                          pinhole_of(other.seen.camera), other.settings.least_neighbours)
+
+    @cached_property
+    def _point_age(self) -> np.ndarray:
+        """The age of what is measured, (H, W) float32 [s], or (1, 1) where all has one."""
+        if self.seen.background is None:
+            return np.full((1, 1), self.late, np.float32)
+        return self._age(self._hidden, np.isfinite(self._memory[0]))
 
     def knowledge(self, points_base: np.ndarray,
                   tolerance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -214,10 +222,11 @@ class SceneView:
         if self.seen.background is not None:
             fresh, nothing = self._is_fresh, np.float32(np.nan)
             young, stale = np.where(fresh, depth, nothing), np.where(fresh, nothing, depth)
-        found, old = knowledge(
+        places, distance = places_of(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
-            camera.fx, camera.fy, camera.cx, camera.cy, self._looked_through,
-            young, stale, self._hidden, age, tolerance)
+            pinhole_of(camera), camera.width, camera.height)
+        found, old = knowledge(places, distance, self._looked_through.at(places), young, stale,
+                               self._hidden, age, tolerance)
         if self.late:
             found, old = aged(found, old, self.late, self.settings.memory_age)
         return found, old

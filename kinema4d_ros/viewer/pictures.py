@@ -14,6 +14,8 @@ from kinema4d_ros.types import Observation
 
 _WIDTH = 480        # [px] of kept pictures at most
 _KEPT = 200         # pictures of a moving robot; 20 s at 10 Hz
+_BYTES = 24_000_000     # of all that is kept, of all cameras together
+_QUALITY = 85       # of kept pictures, as JPEG
 _STILL = 1e-4       # [rad or m]
 
 
@@ -25,31 +27,72 @@ class CameraSnapshot(NamedTuple):
     joint_positions: Mapping[str, float]   # [rad or m]
 
 
+class _Kept(NamedTuple):
+    """A snapshot whose pictures are encoded."""
+
+    stamp_ns: int
+    encoded: Mapping[str, bytes]
+    joint_positions: Mapping[str, float]
+
+    @property
+    def size(self) -> int:
+        """Of its pictures [bytes]."""
+        return sum(map(len, self.encoded.values()))
+
+
 class SnapshotBuffer:
     """
-    The last pictures of the cameras.
+    The last pictures of the cameras, as JPEG: at most 200 of each, and 24 MB of all together.
 
     When a slow world model has finished, its motion may be half executed: what was seen of that
     meanwhile must still be there.
     """
 
-    def __init__(self) -> None:
-        """Make an empty buffer."""
-        self._snapshots: deque[CameraSnapshot] = deque(maxlen=_KEPT)
+    def __init__(self, most_bytes: int = _BYTES) -> None:
+        """
+        Make an empty buffer.
+
+        :param most_bytes: of all pictures; the oldest go where there are more, the newest never.
+        """
+        self._most_bytes = most_bytes
+        self._kept: deque[_Kept] = deque()
+        self._last: CameraSnapshot | None = None
+        self.size = 0         # of all pictures [bytes]
 
     def add(self, observation: Observation) -> CameraSnapshot:
         """Keep a picture, made small; one of a robot that stands still is enough."""
-        if self._snapshots and not _moved(self._snapshots[-1], observation):
-            return self._snapshots[-1]
-        snapshot = CameraSnapshot(
+        if self._last is not None and not _moved(self._last, observation):
+            return self._last
+        self._last = snapshot = CameraSnapshot(
             observation.stamp_ns, {view.name: small(view.image) for view in observation.views},
             observation.joint_positions)
-        self._snapshots.append(snapshot)
+        kept = _Kept(snapshot.stamp_ns, {
+            name: _encoded(image) for name, image in snapshot.images.items()},
+            snapshot.joint_positions)
+        self._kept.append(kept)
+        self.size += kept.size
+        while len(self._kept) > _KEPT or self.size > self._most_bytes and len(self._kept) > 1:
+            self.size -= self._kept.popleft().size
         return snapshot
 
     def since(self, stamp_ns: int) -> Iterator[CameraSnapshot]:
         """Yield the pictures from a stamp on, oldest first."""
-        return (kept for kept in self._snapshots if kept.stamp_ns >= stamp_ns)
+        return (CameraSnapshot(kept.stamp_ns, {
+            name: _decoded(encoded) for name, encoded in kept.encoded.items()},
+            kept.joint_positions) for kept in self._kept if kept.stamp_ns >= stamp_ns)
+
+
+def _encoded(image: np.ndarray) -> bytes:
+    done, encoded = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+                                 (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    if not done:
+        raise ValueError(f'a picture of {image.shape} {image.dtype} cannot be kept as JPEG')
+    return encoded.tobytes()
+
+
+def _decoded(encoded: bytes) -> np.ndarray:
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR),
+                        cv2.COLOR_BGR2RGB)
 
 
 def small(image: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
 from kinema4d_ros.types import Observation, PredictedFrame, RobotRollout, Verdict
 from kinema4d_ros.viewer.future_frame import FutureFrame, OtherPicture
-from kinema4d_ros.viewer.stage import ObservedCloud, SeenPoints
+from kinema4d_ros.viewer.observed_cloud import ObservedCloud, SeenPoints
 
 _OBSERVED, _PREDICTED = 60_000, 25_000     # points at most, of the look and of each frame
 

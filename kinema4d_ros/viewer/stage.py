@@ -4,81 +4,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kinema4d_ros.camera import pointmap_from_depth, RobotRenderer
 from kinema4d_ros.robot import ForwardKinematics, LinkMesh, Robot, tool_path
-from kinema4d_ros.scene import SceneView
-from kinema4d_ros.types import CameraView, Finding, Observation
+from kinema4d_ros.types import Finding, Observation
 from kinema4d_ros.viewer.camera_colors import by_camera, color_of, framed, legend
 from kinema4d_ros.viewer.clearance_curve import ClearanceCurve
 from kinema4d_ros.viewer.future import Future, MotionStep
-from kinema4d_ros.viewer.future_frame import thin
 from kinema4d_ros.viewer.markup import NEUTRAL, STATUS_COLORS
 from kinema4d_ros.viewer.panel import Panel
 from kinema4d_ros.viewer.pictures import join_images, stack_images
 from kinema4d_ros.viewer.playback import Playback
 from kinema4d_ros.viewer.scene_graph import SceneGraph
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:      # what makes clouds loads Numba, of no use to a page that nobody looks at
     import viser
 
+    from kinema4d_ros.viewer.observed_cloud import ObservedCloud, SeenPoints
+
 _NO_ROBOT = 'there is no robot to draw yet; call set_robot first'
-
-
-@dataclass(frozen=True, eq=False)
-class SeenPoints:
-    """Points that cameras see beside the robot, and whose they are."""
-
-    points: np.ndarray     # (N, 3) float32 [m] base frame
-    colors: np.ndarray     # (N, 3) uint8
-    owner: np.ndarray      # (N,) int, the number of the view in the observation
-
-
-class ObservedCloud:
-    """Makes clouds quickly; `scene.scene_cloud` makes cleaner ones, in ten times the time."""
-
-    def __init__(self, renderer: RobotRenderer, budget: int):
-        """
-        Make the clouds of one robot's surroundings.
-
-        :param budget: points at most.
-        """
-        self._renderer, self._budget = renderer, budget
-
-    def cloud(self, observation: Observation, T_base_link: np.ndarray) -> SeenPoints:
-        """
-        Return the points that are not the robot's, of all views that have depth.
-
-        :param T_base_link: (V, L, 4, 4), where the robot is in each view, at its stamp.
-        """
-        measuring = sum(view.depth is not None for view in observation.views)
-        parts = [self._of_view(view, poses, self._budget // measuring)
-                 for view, poses in zip(observation.views, T_base_link, strict=True)
-                 if view.depth is not None]
-        numbers = [number for number, view in enumerate(observation.views)
-                   if view.depth is not None]
-        if not parts:
-            return SeenPoints(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.uint8),
-                              np.zeros(0, int))
-        return SeenPoints(
-            np.concatenate([points for points, _ in parts]),
-            np.concatenate([colors for _, colors in parts]),
-            np.repeat(numbers, [len(points) for points, _ in parts]))
-
-    def _of_view(self, seen: CameraView, T_base_link: np.ndarray,
-                 budget: int) -> tuple[np.ndarray, np.ndarray]:
-        robot = self._renderer.render(T_base_link[None], seen.camera, seen.T_base_camera)
-        scene = SceneView(seen, robot.link_id[0] >= 0)
-        points = pointmap_from_depth(scene.depth, seen.camera)
-        image = seen.image if seen.background is None else scene.image
-        points, colors = thin(points, budget, image)
-        T = seen.T_base_camera.astype(np.float32)
-        return points @ T[:3, :3].T + T[:3, 3], colors
 
 
 class Stage:
@@ -102,6 +49,7 @@ class Stage:
         self._timeline = ClearanceCurve(None)
         self._drawn: tuple[object, ...] | None = None
         self._robot: Robot | None = None
+        self._meshes: Mapping[str, LinkMesh] = {}
         self._kinematics: ForwardKinematics | None = None
         self._observed: ObservedCloud | None = None
         self._seen: SeenPoints | None = None        # the cloud that is drawn
@@ -114,9 +62,7 @@ class Stage:
     def set_robot(self, robot: Robot, meshes: Mapping[str, LinkMesh]) -> None:
         """Take another robot."""
         self._kinematics = ForwardKinematics(robot)
-        self._observed = ObservedCloud(RobotRenderer(meshes, robot.link_names),
-                                       self._point_budget)
-        self._robot, self.live = robot, None
+        self._robot, self._meshes, self._observed, self.live = robot, meshes, None, None
         self.scene.set_robot(robot, meshes)
 
     def move_live(self, joint_positions: Mapping[str, float]) -> None:
@@ -126,8 +72,14 @@ class Stage:
 
     def show_observed(self, observation: Observation) -> None:
         """Draw the scene where it is, as all cameras with depth see it."""
-        if self._observed is None:
+        if self._robot is None:
             raise RuntimeError(_NO_ROBOT)
+        if self._observed is None:
+            from kinema4d_ros.camera import RobotRenderer
+            from kinema4d_ros.viewer.observed_cloud import ObservedCloud
+
+            self._observed = ObservedCloud(RobotRenderer(self._meshes, self._robot.link_names),
+                                           self._point_budget)
         self._seen = self._observed.cloud(observation, self._poses(
             [observation.joints_of(view) for view in observation.views]))
         self._draw_observed()

@@ -58,6 +58,7 @@ class Worker:
         self._model: WorldModel | None = None
         self._simulator_settings: Mapping[str, Any] = {}
         self._settings = PrecheckSettings()     # to prepare for; each job brings its own
+        self._checks = True
         self._robot: Robot | None = None
         self._robot_error = 'no robot description has been received'
         self._meshes: dict[str, LinkMesh] = {}
@@ -92,7 +93,7 @@ class Worker:
             if settings.world_model:
                 self._model = make_model(settings)
             self._simulator_settings = dict(settings.simulator_settings)
-            self._settings = settings.precheck
+            self._settings, self._checks = settings.precheck, settings.checks
             _warm_up(self._model)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
@@ -121,8 +122,10 @@ class Worker:
             self._meshes = meshes = load_meshes(robot)
             self._robot, self._robot_error = robot, ''
             checker = self._simulate().checker(self._settings)
-            checker.warm_up()
-            warnings = (*robot.warnings, *meshes.warnings, *checker.self_collision.warnings)
+            warnings = (*robot.warnings, *meshes.warnings)
+            if self._checks:      # else the process that checks tells what hulls make of the robot
+                checker.warm_up()
+                warnings += checker.self_collision.warnings
         except Exception as error:   # reported to the node; the process stays usable
             if not isinstance(error, Kinema4DError):
                 traceback.print_exc()

@@ -25,6 +25,7 @@ class WorkerSettings:
     #: to prepare for; each job brings its own
     precheck: PrecheckSettings = field(default_factory=PrecheckSettings)
     niceness: int = 0                   # added to that of the node: more lets others go first
+    checks: bool = True                 # whether it prepares to check; one that predicts need not
 
 
 @dataclass(frozen=True)

@@ -86,3 +86,12 @@ def test_what_proc_tells_of_this_process():
     assert pid in proc.processes_of(pid)
     assert proc.resident_mb(pid) > 10.0 and proc.cpu_seconds(pid) > 0.0
     assert proc.labelled('it', pid)['it'] == pid
+
+
+def test_a_process_that_grows_through_the_run_is_found():
+    flat = load.process_row('node', 0.5, [100.0, *[200.0] * 60, 400.0])
+    assert flat['good'] and flat['value'] == '0.50; 100, 200, 200, 400'
+    grown = [200.0 + number for number in range(60)]
+    assert not load.process_row('node', 0.5, [100.0, *grown, 260.0])['good']
+    assert load.process_row(load.SCRIPT, 0.5, [100.0, *grown, 260.0])['good']
+    assert load.process_row('node', 0.5, [100.0, 101.0])['good']        # too short for quarters

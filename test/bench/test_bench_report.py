@@ -75,7 +75,8 @@ def test_nothing_measured_is_said(tmp_path):
 
 def test_the_table_of_the_page_names_measurements_that_exist():
     text, (begin, end) = report.PAGE.read_text(), report.markers(report.COMPARISONS)
-    assert all(mark in text for name in report.STUDIES for mark in report.markers(name))
+    assert all(mark in text for name in (*report.STUDIES, *report.VARIANTS)
+               for mark in report.markers(name))
     table = text.partition(begin)[2].partition(end)[0].strip()
     lines = [line for line in table.splitlines() if line.startswith('|')]
     assert [cell.strip() for cell in lines[0].strip('|').split('|')] == list(report._HEAD)

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.bridge.sources import RECENT, Source
+from kinema4d_ros.bridge.sources import RECENT, Source, Sources
 from kinema4d_ros.nodes.shadow_sim.camera_messages import differ, Stamps
 
 RATE = 30.0
@@ -48,6 +48,22 @@ def test_two_images_are_too_few_to_tell():
 def test_another_camera_has_other_stamps(other):
     driver = source(times(0.0, 3.0))
     assert differ(driver, source(other)) and differ(source(other), driver)
+
+
+@pytest.mark.parametrize('rate', [1.0, 5.0, 30.0])
+@pytest.mark.parametrize('other_rate', [1.0, 5.0, 30.0])
+def test_slow_cameras_on_one_topic_are_told_apart_as_soon_as_fast_ones_in_images(rate, other_rate):
+    """By the sixth image of the slower one, whatever its rate: none is silently never compared."""
+    sources = Sources(Stamps)
+    sent = sorted([(stamp, 100 + number) for number, stamp in enumerate(times(0.0, 9.0, rate))]
+                  + [(stamp, 5000 + number)
+                     for number, stamp in enumerate(times(0.0137, 9.0, other_rate))])
+    found = []
+    for stamp, number in sent:
+        sources.of(('camera',), number, stamp).held.append(round(stamp * 1e9))
+        if sources.rivals(stamp, differ=differ):
+            found.append(stamp)
+    assert found and found[0] < 6 / min(rate, other_rate)
 
 
 def test_another_frame_is_another_camera():

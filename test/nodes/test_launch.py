@@ -104,8 +104,7 @@ def test_every_parameter_that_is_set_exists_and_every_node_ends_with_its_launche
     for each in started:
         if each.name in TABLES:
             given = each.parameters
-            assert given.pop('launcher_pid') == os.getpid()
-            assert given.pop('use_sim_time') is False
+            assert (given.pop('launcher_pid'), given.pop('use_sim_time')) == (os.getpid(), False)
             text = yaml.safe_dump({'/**': {'ros__parameters': given}})
             checked = TABLES[each.name].check_yaml(text, each.name)
             assert checked.get('device', 'cpu') == 'cpu'
@@ -118,7 +117,8 @@ def test_what_the_arguments_do(packages):
     assert plain.command[1:4] == ['--ros-args', '--log-level', 'info']
     assert plain.environment[profile := 'FASTRTPS_DEFAULT_PROFILES_FILE'].endswith('/fastdds.xml')
     assert plain.remappings == {'__ns': '/', '/tf': 'tf', '/tf_static': 'tf_static'}
-    assert one('trajectory_gate', controller='/a').environment[profile].endswith('_small.xml')
+    for name, by in ('trajectory_gate', 'controller'), ('viewer',) * 2, ('recorder', 'record'):
+        assert one(name, **{by: 'true'}).environment[profile].endswith('_small.xml')
     own = one('shadow_sim', device='cpu', autostart='false', namespace='cell/left',
               large_messages='false', camera_file=str(ROOT / 'config' / 'camera.yaml'))
     assert own.parameters['device'] == 'cpu' and own.parameters['autostart'] is False

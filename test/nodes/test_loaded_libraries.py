@@ -19,6 +19,18 @@ def test_a_node_loads_what_it_needs(module):
     assert HEAVY & set(done.stdout.split()) == set()
 
 
+def test_a_page_that_nobody_looks_at_compiles_nothing():
+    """Models of robots take SciPy, what a browser is shown of the cameras takes Numba."""
+    code = """
+import sys, kinema4d_ros.nodes.viewer
+from kinema4d_ros.viewer import Viewer
+print(*{name.partition('.')[0] for name in sys.modules})
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (HEAVY - {'scipy', 'trimesh'}) & set(done.stdout.split()) == set()
+
+
 def test_a_robot_is_read_and_its_frames_are_tied_without_them():
     """What each node does with robot_description, beyond importing."""
     code = """

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from kinema4d_ros.scene import Knowledge, Scene, SceneSettings
-from kinema4d_ros.scene.measured import (farthest_measured, in_range, with_small_gaps_filled,
-                                         with_speckles_filled)
+from kinema4d_ros.scene.measured import (farthest_measured, in_range, LookedThrough,
+                                         with_small_gaps_filled)
 from kinema4d_ros.types import Observation, PinholeCamera
 
 NAN = np.float32(np.nan)
@@ -108,17 +108,22 @@ def test_a_noisy_wall_in_coarse_steps_is_no_saturated_patch():
     assert farthest_measured(depth, 0.1, 10.0) == 10.0
 
 
+def looked_through(depth, measured, focal_length):
+    places = np.arange(depth.size, dtype=np.int32)
+    return LookedThrough(depth, measured, focal_length).at(places).reshape(depth.shape)
+
+
 @pytest.mark.parametrize('sparse', [1, 2, 3], ids=['dense', 'every 2nd', 'every 3rd'])
 @pytest.mark.parametrize('share', [0.02, 0.1])
 def test_stray_values_do_not_vouch_for_a_hole(sparse, share):
     depth = np.full((120, 160), NAN)
     depth[::sparse, ::sparse] = 1.0
     closed = with_small_gaps_filled(depth, False)
-    assert (with_speckles_filled(closed, depth, 300.0)[:118, :158] == 1.0).all()
+    assert (looked_through(closed, depth, 300.0)[:118, :158] == 1.0).all()
     stray = np.random.default_rng(0).random((60, 60)) < share
     depth[30:90, 50:110] = np.where(stray, depth[30:90, 50:110], NAN)
     closed = with_small_gaps_filled(depth, False)
-    filled = with_speckles_filled(closed, depth, 300.0)
+    filled = looked_through(closed, depth, 300.0)
     assert np.isfinite(filled[36:84, 56:104]).mean() < 0.05
     assert np.isfinite(filled[:26, :156]).all()
 
@@ -126,7 +131,7 @@ def test_stray_values_do_not_vouch_for_a_hole(sparse, share):
 def test_speckles_are_no_holes():
     depth = np.full((120, 160), 1.0, np.float32)
     depth[np.random.default_rng(0).random(depth.shape) < 0.6] = NAN
-    filled = with_speckles_filled(with_small_gaps_filled(depth, False), depth, 300.0)
+    filled = looked_through(with_small_gaps_filled(depth, False), depth, 300.0)
     assert np.isfinite(filled).mean() > 0.99
 
 

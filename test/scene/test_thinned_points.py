@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from kinema4d_ros.scene.points import ScenePoints
+from kinema4d_ros.scene.near_points import DepthTiles
 from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import PinholeCamera
 
@@ -12,8 +12,12 @@ CAMERA = PinholeCamera(80, 60, 70.0, 70.0, 39.5, 29.5)
 AGE = np.zeros((60, 80), np.float32)
 
 
+def tiles_of(depth, voxel):
+    return DepthTiles(depth, depth, AGE, CAMERA, np.eye(4), SceneSettings(voxel=voxel))
+
+
 def points_of(depth, voxel):
-    return ScenePoints.of(depth, depth, AGE, CAMERA, np.eye(4), SceneSettings(voxel=voxel))
+    return tiles_of(depth, voxel).everywhere()
 
 
 def slanted(scale):
@@ -28,7 +32,7 @@ def test_one_point_of_each_voxel_is_kept_the_first_in_the_image(voxel):
     order = np.lexsort(everything.pixels.T[::-1])
     every, pixels = everything.points_base[order], everything.pixels[order]
     assert len(every) == depth.size
-    cells = np.floor((every - every.min(0)) / np.float32(voxel)).astype(int)
+    cells = np.floor(every / np.float32(voxel)).astype(int)
     _, first = np.unique(cells, axis=0, return_index=True)
     assert sorted(map(tuple, thinned.pixels)) == sorted(map(tuple, pixels[first]))
     own = 0.001 + 0.0015 * depth[tuple(thinned.pixels.T)] ** 2
@@ -38,3 +42,23 @@ def test_one_point_of_each_voxel_is_kept_the_first_in_the_image(voxel):
 def test_a_scene_of_hundreds_of_metres_is_thinned_by_larger_voxels():
     found = points_of(slanted(400.0), 1e-6)
     assert 0 < len(found) <= AGE.size and np.isfinite(found.points_base).all()
+
+
+@pytest.mark.parametrize('voxel', [0.003, 0.02])
+def test_points_in_boxes_are_those_of_all_that_are_there(voxel):
+    depth = slanted(1.0)
+    depth[20:30, 30:60] -= 0.3
+    depth[:, 70:] = np.nan
+    tiles = tiles_of(depth, voxel)
+    everything = tiles.everywhere()
+    boxes = np.array([[[-0.2, -0.1, 0.7], [0.1, 0.2, 1.05]], [[0.0, -0.3, 0.5], [0.3, 0.0, 0.8]],
+                      [[5.0] * 3, [6.0] * 3]])
+    inside = np.zeros(len(everything), bool)
+    for low, high in boxes:
+        inside |= np.all((everything.points_base >= low) & (everything.points_base <= high), axis=1)
+    near = tiles.near(boxes)
+    assert 10 < len(near) < len(everything) / 2
+    for name in ('points_base', 'pixels', 'sigma', 'age'):
+        assert np.array_equal(getattr(near, name), getattr(everything, name)[inside])
+    assert len(tiles.near(boxes[2:])) == 0 and not tiles.is_empty
+    assert tiles_of(np.full_like(depth, np.nan), voxel).is_empty

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The parts of the viewer that need no browser."""
+import dataclasses
 import sys
 
 import numpy as np
@@ -165,6 +166,25 @@ def test_pictures_are_kept_small_once_and_by_stamp():
     assert [kept.stamp_ns for kept in buffer.since(2)] == [2, 4]       # stood still at 3
     (image,) = next(buffer.since(0)).images.values()
     assert image.shape == (240, 480, 3)
+
+
+def test_pictures_of_all_cameras_together_take_no_more_than_their_share():
+    camera = PinholeCamera(480, 270, 500.0, 500.0, 239.5, 134.5)
+    noise = np.random.default_rng(0).integers(0, 256, (270, 480, 3), np.uint8)
+    clear = np.full((270, 480, 3), (250, 20, 20), np.uint8)
+    views = tuple(dataclasses.replace(
+        Observation.from_rgbd(image, None, camera, np.eye(4)).view, name=name)
+        for name, image in {'a': noise, 'b': clear}.items())
+    buffer = SnapshotBuffer(600_000)
+    for index in range(20):
+        buffer.add(Observation(index, views, {'a': 0.1 * index}))
+    kept = list(buffer.since(0))
+    assert 1 < len(kept) < 20 and 0 < buffer.size <= 600_000
+    assert kept[-1].stamp_ns == 19 and kept[-1].joint_positions == {'a': pytest.approx(1.9)}
+    assert np.abs(kept[-1].images['b'].astype(int) - clear).max() < 10      # red stays red
+    small = SnapshotBuffer(1)
+    small.add(Observation(5, views))
+    assert [one.stamp_ns for one in small.since(0)] == [5]        # the newest stays in any case
 
 
 # ---------------------------------------------------------------------------- history

@@ -124,3 +124,34 @@ def test_a_process_that_is_ready_has_compiled_what_a_verdict_needs():
     count, later = done.stdout.split(' ', 1)
     assert int(count) >= 20 and set(ast.literal_eval(later)) <= {
         '_bends', '_deepest', '_labels', '_raise', 'chamfer'}
+
+
+ALONE = """
+import sys
+from multiprocessing import Pipe
+from supervised import URDF
+from kinema4d_ros.worker.frame_memory import FrameMemory
+from kinema4d_ros.worker.main import Worker
+from kinema4d_ros.worker.protocol import RobotReady, SetRobot, WorkerSettings
+
+ours, theirs = Pipe()
+
+class Said:
+    def send(self, message):
+        if isinstance(message, RobotReady):
+            assert not message.error, message.error
+
+worker = Worker(theirs, FrameMemory())
+worker._pipe = Said()
+worker._build(WorkerSettings('frozen', checks=sys.argv[1] == 'checks'))
+worker._set_robot(SetRobot(URDF))
+print('coal' in sys.modules)
+"""
+
+
+@pytest.mark.parametrize('role', ['checks', 'predicts'])
+def test_only_what_checks_makes_hulls_of_the_robot(role):
+    done = subprocess.run([sys.executable, '-c', ALONE, role], capture_output=True, text=True,
+                          timeout=300)
+    assert not done.returncode, done.stderr
+    assert done.stdout.split() == [str(role == 'checks')]

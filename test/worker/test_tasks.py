@@ -13,7 +13,8 @@ from kinema4d_ros.errors import PredictionCancelled
 from kinema4d_ros.precheck import (Assessment, CameraCheck, Goal, PrecheckSettings, Tier1Settings,
                                    Tier2Settings)
 from kinema4d_ros.robot import ForwardKinematics, Robot
-from kinema4d_ros.scene import Scene, ScenePoints
+from kinema4d_ros.scene import Scene
+from kinema4d_ros.scene.near_points import DepthTiles
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (FindingCode, Observation, PinholeCamera, Severity, silent,
                                 StartState)
@@ -113,8 +114,9 @@ def test_a_goal_is_judged_from_the_foreseen_outcome(simulator, robot):
 
 def test_candidates_share_one_look_at_the_scene(simulator, robot, monkeypatch):
     made = []
-    monkeypatch.setattr(ScenePoints, 'of', classmethod(
-        lambda cls, *given, of=ScenePoints.of.__func__: made.append('points') or of(cls, *given)))
+    tiles = DepthTiles.__init__
+    monkeypatch.setattr(DepthTiles, '__init__', lambda self, *given: (
+        made.append('points'), tiles(self, *given))[1])
     plain = Scene.__init__
     monkeypatch.setattr(Scene, '__init__', lambda self, *given, **more: (
         made.append('scene'), plain(self, *given, **more))[1])

@@ -34,6 +34,7 @@ class FramedObservation(NamedTuple):
     observation: Observation
     framed: tuple[FramedView, ...]     # in the order of its views
     root_link: str                     # of the robot
+    took: float = 0.0                  # [s] to make it of what had been received
 
     @property
     def oldest_ns(self) -> int:
@@ -172,6 +173,7 @@ class Inputs:
             required, or of a camera that was of use a moment ago.
         """
         refuse_no_time(now_ns)
+        started = time.monotonic()
         self._received.catch_up()
         self._joints.catch_up()
         framed: list[FramedView] = []
@@ -215,4 +217,5 @@ class Inputs:
                              for name, why in known.problems.items()}
         observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
                                   newest.joints.positions, others=tuple(others), left_out=left_out)
-        return FramedObservation(observation, seen, finder.robot.root_link)
+        return FramedObservation(observation, seen, finder.robot.root_link,
+                                 time.monotonic() - started)

@@ -7,7 +7,7 @@ import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
@@ -27,6 +27,7 @@ from kinema4d_ros.nodes.shadow_sim.late_start import (first_point, refuse_moved_
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
 from kinema4d_ros.nodes.shadow_sim.motion_ledger import MotionLedger
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
+from kinema4d_ros.nodes.shadow_sim.prediction_pace import PredictionPace
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
@@ -95,6 +96,7 @@ class PrecheckPipeline:
         self._checks, self._predictions = checks, predictions
         self.incidents = IncidentKeeper(node.get_logger())
         self.ledger = MotionLedger(node, live, settings)
+        self._pace = PredictionPace()
         self.last_message: VerdictMessage | None = None
 
     def close(self) -> None:
@@ -154,8 +156,9 @@ class PrecheckPipeline:
             candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
             assessment.add_unsure(str(problem), problem.code)
         else:
-            self._refuse_moved_on(request, candidate.robot, candidate.start, plan,
-                                  first_point(trajectory, candidate.robot))
+            refuse_moved_on(request.not_ready, first_point(trajectory, candidate.robot),
+                            candidate.start, candidate.robot.continuous,
+                            plan.settings.precheck.tier0.start_tolerance)
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
                                   'computed: leave them out')
@@ -177,20 +180,22 @@ class PrecheckPipeline:
         if isinstance(observed, InputProblem):
             raise observed
         candidate.assessment.measure(scene_stamp_ns=observed.oldest_ns)
+        candidate.assessment.took('look', observed.took)
         # The robot may have moved since the look, of which only where it was then is of use now.
         robot, start = self._await_start(request, plan)
         # `candidate.start` is where the robot had gone already, or nothing, if it was late itself
         assert candidate.trajectory is not None
         for there in (candidate.start, first_point(candidate.trajectory, robot)):
-            self._refuse_moved_on(request, robot, start, plan, there)
+            refuse_moved_on(request.not_ready, there, start, robot.continuous,
+                            plan.settings.precheck.tier0.start_tolerance)
         candidate.start = start
         task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
-                         bool(plan.settings.values['incident_dir']) or self.ledger.is_on,
-                         candidate.start)
+                         bool(plan.settings.values['incident_dir']) or self.ledger.is_on, start)
         job = self._submit(request, candidate, observed, plan, self._checks, task,
                            request.deadline)
         outcome = request.wait(job)
         candidate.take_check(job)
+        candidate.assessment.took('checks', time.monotonic() - job.submitted)
         if outcome != JobOutcome.DONE:
             request.fail(outcome, job.message)
         if plan.predicts_first:
@@ -204,7 +209,7 @@ class PrecheckPipeline:
         A failure speaks against the verdict, as tier 2.
         """
         if not isinstance(observed, FramedObservation) or not candidate.moves \
-                or request.stopped.is_set():
+                or not self._pace.wait(request):
             return
         values, deadline = plan.settings.values, request.deadline
         if not plan.predicts_first:
@@ -213,6 +218,7 @@ class PrecheckPipeline:
                               candidate.start)
         job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         outcome = request.wait(job)
+        self._pace.note(job)
         candidate.assessment.measure(
             world_model=self._predictions.model or values['world_model'],
             checkpoint_hash=self._predictions.fingerprint)
@@ -239,12 +245,6 @@ class PrecheckPipeline:
         return job
 
     # ------------------------------------------------------------------ the world
-
-    @staticmethod
-    def _refuse_moved_on(request: PrecheckRequest, robot: Robot, start: StartState, plan: _Plan,
-                         begin: Mapping[str, float]) -> None:
-        refuse_moved_on(request.not_ready, begin, start, robot.continuous,
-                        plan.settings.precheck.tier0.start_tolerance)
 
     def _await_start(self, request: PrecheckRequest, plan: _Plan) -> tuple[Robot, StartState]:
         """Return the robot, and the live joints that a motion starts from; raises as `_await`."""

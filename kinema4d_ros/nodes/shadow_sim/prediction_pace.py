@@ -1,0 +1,47 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether trajectories come too quickly for predictions, which then wait for a pause."""
+from __future__ import annotations
+
+import time
+
+from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
+from kinema4d_ros.worker.job import Job, JobOutcome
+
+_PAUSE = 1.5          # periods of the stream without a newer trajectory
+_LONGEST = 1.0        # [s] after it came that a prediction begins in any case
+
+
+class PredictionPace:
+    """
+    Keeps predictions from being begun of which nobody would see a frame.
+
+    A policy that sends a trajectory every 0.2 s replaces each prediction before its first frame:
+    half a core then works for nothing, beside the checks that the robot waits for. Once that
+    has happened, the next prediction begins when the stream pauses. As soon as one shows a frame,
+    predictions begin at once again. What the answer waits for never waits for this.
+    """
+
+    def __init__(self) -> None:
+        """Begin without a stream."""
+        self._came = float('-inf')      # [s] when the newest request came
+        self._period = 0.0              # [s] between it and the one before
+        self._is_hurried = False        # the last prediction was replaced before its first frame
+
+    def wait(self, request: PrecheckRequest) -> bool:
+        """
+        Wait for a pause where one is needed; return whether the request still stands.
+
+        :param request: whose prediction is to begin; of each, in order.
+        """
+        if request.started > self._came:
+            self._period, self._came = request.started - self._came, request.started
+        left = 0.0
+        if self._is_hurried and request.is_streamed and request.answered.is_set():
+            pause = min(_PAUSE * self._period, _LONGEST)
+            left = max(0.0, request.started + pause - time.monotonic())
+        return not request.stopped.wait(left)
+
+    def note(self, job: Job) -> None:
+        """Note what became of a prediction."""
+        self._is_hurried = job.outcome is JobOutcome.REPLACED and not job.frames

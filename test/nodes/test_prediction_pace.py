@@ -1,0 +1,80 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When predictions begin in a stream of trajectories; no graph."""
+import threading
+import time
+
+import pytest
+from graph import LIMIT
+
+from kinema4d_ros.nodes.shadow_sim.prediction_pace import PredictionPace
+from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
+from kinema4d_ros.worker.job import Job, JobOutcome
+from kinema4d_ros.worker.protocol import PredictionTask
+
+SOON = 0.05      # [s] less than any pause of these streams
+
+
+def asked(*, came: float = 0.0, is_streamed: bool = True, is_answered: bool = True):
+    """Return a request that came some seconds from now."""
+    request = PrecheckRequest((), deadline=LIMIT, is_streamed=is_streamed)
+    request.started += came
+    if is_answered:
+        request.answer([])
+    return request
+
+
+def ended(outcome: JobOutcome, frames: int = 0) -> Job:
+    """Return a prediction that ended so after some frames."""
+    job = Job(1, None, None, task=PredictionTask(), deadline=LIMIT, end=lambda *_: None)
+    job.finish(outcome)
+    job.frames = frames
+    return job
+
+
+def took(pace: PredictionPace, request: PrecheckRequest) -> float:
+    """Return how long a request that stands waits [s]."""
+    began = time.monotonic()
+    assert pace.wait(request)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def hurried():
+    """Return the pace of a stream of 0.3 s whose last prediction was replaced unseen."""
+    pace = PredictionPace()
+    assert took(pace, asked(came=-0.3)) < SOON        # nothing is known yet
+    pace.note(ended(JobOutcome.REPLACED))
+    return pace
+
+
+def test_a_prediction_waits_where_the_last_one_was_replaced_before_its_first_frame(hurried):
+    assert 0.3 < took(hurried, asked()) <= 1.0        # by half a period more than the period
+
+
+def test_one_that_is_replaced_while_it_waits_is_not_begun(hurried):
+    request = asked()
+    timer = threading.Timer(SOON, request.stop, (JobOutcome.REPLACED, 'newer'))
+    timer.start()
+    assert not hurried.wait(request)
+    timer.join()
+
+
+@pytest.mark.parametrize('last', [
+    ended(JobOutcome.DONE, 49), ended(JobOutcome.REPLACED, 1), ended(JobOutcome.FAILED),
+    ended(JobOutcome.DEADLINE)], ids=['came to its end', 'was seen', 'failed', 'took too long'])
+def test_none_waits_where_the_last_one(hurried, last):
+    hurried.note(last)
+    assert took(hurried, asked()) < SOON
+
+
+def test_what_an_answer_or_one_who_asked_waits_for_begins_at_once(hurried):
+    assert took(hurried, asked(is_streamed=False)) < SOON
+    assert took(hurried, asked(came=0.1, is_answered=False)) < SOON
+
+
+def test_the_last_of_a_slow_stream_begins_within_a_second():
+    pace = PredictionPace()
+    pace.wait(asked(came=-30.0))
+    pace.note(ended(JobOutcome.REPLACED))
+    assert took(pace, asked(came=-0.9)) < 0.2
