@@ -10,6 +10,8 @@ from rclpy.action import ActionServer
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 
+from kinema4d_ros.bridge.rclpy_compat import end_goal
+
 
 class DeferredActionServer(ActionServer):
     """
@@ -49,3 +51,8 @@ class DeferredActionServer(ActionServer):
         """
         if self._owner.executor is not None:
             super().notify_execute(goal_handle, end)
+
+    def finish_now(self, goal_handle: ServerGoalHandle,
+                   end: Callable[[ServerGoalHandle], Any]) -> None:
+        """Do what `finish` does at once, in the thread that serves this server's group."""
+        end_goal(self, goal_handle, end)

@@ -5,15 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from collections.abc import Callable
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import FollowJointTrajectory
 from rclpy.action import CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import CallbackGroup, ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
@@ -28,7 +26,6 @@ from kinema4d_ros.nodes.trajectory_gate.messages import request_from_bytes, requ
 from kinema4d_ros.srv import Decide
 
 _RESULT_TIMEOUT = 60      # [s] a result is kept for a client that asks late
-_RETRY = 0.005            # [s] until rclpy is asked again whether it knows of a cancel
 
 
 class GoalServer:
@@ -38,22 +35,19 @@ class GoalServer:
         """
         Offer the action and the services, and subscribe to the topic.
 
-        :param group: the gate's callback group, in which services and topic are served.
+        :param group: the gate's callback group, in which all of it is served by one thread.
         :param topic: whether there is a topic.
         """
         self._node, self._dispatcher = node, dispatcher
         self._numbers = itertools.count(1)
         self._goals: dict[int, ServerGoalHandle] = {}
         self._number_of: dict[bytes, int] = {}      # goal id -> number, while it has not ended
-        self._early: set[bytes] = set()             # cancelled before they had a number
-        self._ending: list[EndGoal] = []            # wait until rclpy knows of their cancel
-        self._lock = threading.Lock()
         self.action = node.resolve_topic_name('~/follow_joint_trajectory')
         self._server = DeferredActionServer(
             node, FollowJointTrajectory, '~/follow_joint_trajectory',
-            handle_accepted_callback=dispatcher.relayed(self._accept),
-            cancel_callback=dispatcher.relayed(self._cancel),
-            callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
+            handle_accepted_callback=dispatcher.guarded(self._accept),
+            cancel_callback=dispatcher.relayed(self._cancel), callback_group=group,
+            result_timeout=_RESULT_TIMEOUT)
         if topic:
             # Raw: what is published behind the gate are the very bytes that came.
             node.create_subscription(
@@ -62,9 +56,6 @@ class GoalServer:
         for action in OperatorAction:
             node.create_service(Decide, f'~/{action}', self._service(action),
                                 callback_group=group)
-        self._timer = node.create_timer(
-            _RETRY, dispatcher.guarded(self._end_what_can), callback_group=group,
-            clock=Clock(clock_type=ClockType.STEADY_TIME), autostart=False)
 
     @property
     def is_idle(self) -> bool:
@@ -87,23 +78,15 @@ class GoalServer:
 
     def _accept(self, goal: ServerGoalHandle) -> None:
         """Take every goal: only an accepted goal can carry a reason for its refusal."""
-        number, key = next(self._numbers), bytes(goal.goal_id.uuid)
-        # Read first: a cancel must find either no number, or one that has been submitted.
-        request = request_from_goal(number, goal.request, uuid=goal.goal_id)
-        with self._lock:
-            self._goals[number], self._number_of[key] = goal, number
-            self._dispatcher.post(TrajectorySubmitted(request))
-            if key in self._early:
-                self._early.discard(key)
-                self._dispatcher.post(ClientCancelled(number))
+        number = next(self._numbers)
+        self._goals[number], self._number_of[bytes(goal.goal_id.uuid)] = goal, number
+        self._dispatcher.handle(TrajectorySubmitted(
+            request_from_goal(number, goal.request, uuid=goal.goal_id)))
 
     def _cancel(self, goal: ServerGoalHandle) -> CancelResponse:
-        key = bytes(goal.goal_id.uuid)
-        with self._lock:
-            number = self._number_of.get(key)
-            if number is None and goal.is_active:
-                self._early.add(key)
+        number = self._number_of.get(bytes(goal.goal_id.uuid))
         if number is not None:
+            # Later: rclpy makes the goal CANCELING just after this callback.
             self._dispatcher.post(ClientCancelled(number))
         return CancelResponse.ACCEPT
 
@@ -139,37 +122,23 @@ class GoalServer:
 
     def end(self, command: EndGoal) -> None:
         """Send a client the result of its goal; nothing for one that came by topic."""
-        if command.number in self._goals:
-            self._ending.append(command)
-            self._end_what_can()
-
-    def _end_what_can(self) -> None:
-        """End goals, but those of which rclpy does not know yet that they are cancelled."""
-        waiting = []
-        for command in self._ending:
-            goal = self._goals[command.number]
-            # rclpy makes a goal CANCELING just after its cancel callback.
-            if command.how is GoalEnd.CANCEL and goal.is_active and not goal.is_cancel_requested:
-                waiting.append(command)
-            else:
-                self._server.finish(goal, self._dispatcher.relayed(
-                    lambda goal, command=command: self._end(goal, command)))
-        self._ending = waiting
-        if waiting:
-            self._timer.reset()
-        else:
-            self._timer.cancel()
-
-    def _end(self, goal: ServerGoalHandle, command: EndGoal) -> FollowJointTrajectory.Result:
-        if command.how is not GoalEnd.CANCEL:
-            _execute(goal)       # it must be executing, if only to be aborted
-        {GoalEnd.SUCCEED: goal.succeed, GoalEnd.ABORT: goal.abort,
-         GoalEnd.CANCEL: goal.canceled}[command.how]()
-        with self._lock:
-            self._goals.pop(command.number, None)
+        goal = self._goals.pop(command.number, None)
+        if goal is not None:
             self._number_of.pop(bytes(goal.goal_id.uuid), None)
-        return FollowJointTrajectory.Result(error_code=command.error_code,
-                                            error_string=command.error_string)
+            self._server.finish_now(goal, lambda goal: _end(goal, command))
+
+
+def _end(goal: ServerGoalHandle, command: EndGoal) -> FollowJointTrajectory.Result:
+    """Set the end of a goal, and return its result."""
+    how = command.how
+    if how is GoalEnd.CANCEL and not goal.is_cancel_requested:
+        how = GoalEnd.ABORT      # CANCELED is legal only for a goal that its client cancelled
+    if how is not GoalEnd.CANCEL:
+        _execute(goal)           # it must be executing, if only to be aborted
+    {GoalEnd.SUCCEED: goal.succeed, GoalEnd.ABORT: goal.abort,
+     GoalEnd.CANCEL: goal.canceled}[how]()
+    return FollowJointTrajectory.Result(error_code=command.error_code,
+                                        error_string=command.error_string)
 
 
 def _execute(goal: ServerGoalHandle) -> None:

@@ -17,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, why_silent
+from kinema4d_ros.bridge.group_thread import GroupThread
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.errors import ConfigurationError
@@ -35,7 +36,7 @@ from kinema4d_ros.nodes.trajectory_gate.report import GateReporter
 from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import ShadowSimClient
 
 _TICK = 0.05           # [s] between looks at deadlines
-_IDLE_LOOKS = 5        # at the end, 10 ms apart
+_IDLE_LOOK = 0.01      # [s] at the end
 _SHUTDOWN_TIMEOUT = 2.0        # [s] at the end, for the controller to stop and clients to hear why
 
 
@@ -43,7 +44,8 @@ class TrajectoryGate(NodeBase, Node):
     """
     Has the machine of the gate handle what rclpy calls back, and calls rclpy for its commands.
 
-    Everything that decides runs in one callback group, one callback at a time.
+    Everything that decides runs in one callback group, one callback at a time, in a thread that
+    does nothing else. What only looks or tells is left to the executor.
     """
 
     def __init__(self, on_failure: Callable[[], None]):
@@ -59,41 +61,41 @@ class TrajectoryGate(NodeBase, Node):
         TABLE.declare(self)
         values = TABLE.snapshot(self)
         self._settings: GateSettings = gate_settings(values)
-        self._group, self._graph = MutuallyExclusiveCallbackGroup(), GraphState()
-        self._machine = GateMachine()
-        wake = self.create_guard_condition(self._work, callback_group=self._group)
+        self._graph, self._machine = GraphState(), GateMachine()
+        self._thread = GroupThread(self, after_each=lambda: self._dispatcher.work(),
+                                   on_failure=lambda error: self._dispatcher.fail(error))
+        group = self._thread.group
         self._dispatcher = Dispatcher(self._machine, Ports(
-            self._world, self._carry_out, self._cancel_all, self._failed, wake.trigger))
+            self._world, self._carry_out, self._cancel_all, self._failed, self._thread.wake))
         self._report, self._incompatible = GateReporter(self), IncompatiblePublishers(self)
-        self._goals = GoalServer(self, self._group, self._dispatcher,
+        self._goals = GoalServer(self, group, self._dispatcher,
                                  topic=values['topic_route'] != 'closed')
         self._controller = ControllerClient(
-            self, self.resolve_topic_name(values['controller']), self._group, self._dispatcher,
+            self, self.resolve_topic_name(values['controller']), group, self._dispatcher,
             self._goals.publish_feedback, by_topic=values['topic_route'] == 'topic')
         if self._controller.action == self._goals.action:
             raise ConfigurationError(
                 f"parameter 'controller' is {values['controller']!r}, which is this gate itself; "
                 'name the controller behind it')
         self._shadow_sim = ShadowSimClient(self, self.resolve_topic_name(values['shadow_sim']),
-                                           self._group, self._dispatcher)
+                                           group, self._dispatcher)
         self.add_post_set_parameters_callback(self._dispatcher.relayed(self._on_parameters))
-        self._every(_TICK, self._on_tick)
-        self._every(1.0 / values['diagnostics_rate'], self._look_around)
+        self._thread.every(_TICK, self._dispatcher.guarded(self._on_tick))
+        self.create_timer(1.0 / values['diagnostics_rate'],
+                          self._dispatcher.relayed(self._look_around),
+                          callback_group=MutuallyExclusiveCallbackGroup(),
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._log_how_it_is_set_up(values)
         self._motion_clock = MotionClock(self)
         self._live = LiveState(self, lambda: self._dispatcher.post(JointsChanged()),
                                self._dispatcher.relayed, values['speed_scaling'],
                                lambda: not self._machine.is_idle)
         self._state = RobotState(
-            self, values['robot_state_topics'], group=self._group,
+            self, values['robot_state_topics'], group=group,
             relayed=self._dispatcher.relayed, on_change=lambda: self._dispatcher.post(Tick()))
-        self._others = OtherGates(self, values['motions'], self._group, self._dispatcher,
+        self._others = OtherGates(self, values['motions'], group, self._dispatcher,
                                   lambda: self._live.robot)
-
-    def _every(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call it again and again, by a clock that does not stand still with simulated time."""
-        self.create_timer(seconds, self._dispatcher.guarded(callback), callback_group=self._group,
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._thread.start()
 
     def _log_how_it_is_set_up(self, values: Mapping[str, Any]) -> None:
         logger = self.get_logger()
@@ -153,9 +155,6 @@ class TrajectoryGate(NodeBase, Node):
         if self._settings.may_stop:     # mode monitor cancels nothing by itself
             self._controller.cancel_all()
 
-    def _work(self) -> None:
-        self._dispatcher.work()
-
     def _failed(self, error: Exception, text: str) -> None:
         self.failures.append(error)
         self.get_logger().fatal(f'the gate failed and ends:\n{text}')
@@ -167,7 +166,6 @@ class TrajectoryGate(NodeBase, Node):
         self._settings = gate_settings(TABLE.snapshot(self))
 
     def _on_tick(self) -> None:
-        self._dispatcher.work()
         self._dispatcher.handle(Tick())
 
     def _look_around(self) -> None:
@@ -197,16 +195,16 @@ class TrajectoryGate(NodeBase, Node):
 
     def quit(self) -> None:
         """Cancel downstream first, then let clients hear why."""
-        over, looks = threading.Event(), iter(range(_IDLE_LOOKS))
+        over = threading.Event()
 
         def look() -> None:
-            idle = self._machine.is_idle and self._goals.is_idle
-            if idle and next(looks, None) is None:     # rclpy sends results a little later
+            if self._machine.is_idle and self._goals.is_idle:
                 over.set()
 
         def end() -> None:
             self._close()
-            self._every(0.01, look)
+            look()
+            self._thread.every(_IDLE_LOOK, look)
 
         self._dispatcher.in_group(end)()
         if not over.wait(_SHUTDOWN_TIMEOUT):
@@ -219,6 +217,7 @@ class TrajectoryGate(NodeBase, Node):
 
     def close(self) -> None:
         """Take no more messages."""
+        self._thread.close()
         self._live.close()
         self._state.close()
 
