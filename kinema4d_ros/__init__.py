@@ -49,14 +49,14 @@ if TYPE_CHECKING:      # for editors and type checkers; a test keeps it in step 
         Tier2Settings as Tier2Settings, TouchRule as TouchRule, Unprobed as Unprobed,
         Unseen as Unseen)
     from kinema4d_ros.resources import share_dir as share_dir
-    from kinema4d_ros.robot import Robot as Robot
+    from kinema4d_ros.robot import Robot as Robot, TrailMemory as TrailMemory
     from kinema4d_ros.robot.tracking import TrackingModel as TrackingModel
     from kinema4d_ros.simulator import ShadowSimulator as ShadowSimulator
     from kinema4d_ros.types import (
         AttachedObject as AttachedObject, AttachedShape as AttachedShape,
         CameraView as CameraView, ClearanceSample as ClearanceSample, EventKind as EventKind,
         Finding as Finding, FindingCode as FindingCode, JointLimit as JointLimit,
-        JointTrajectory as JointTrajectory, Observation as Observation,
+        JointTrail as JointTrail, JointTrajectory as JointTrajectory, Observation as Observation,
         PinholeCamera as PinholeCamera, PointSource as PointSource,
         PredictedFrame as PredictedFrame, Report as Report, RobotRollout as RobotRollout,
         Severity as Severity, silent as silent, Solid as Solid, SolidSource as SolidSource,
@@ -83,13 +83,13 @@ _NAMES = {
     'precheck': 'CameraCheck Goal PrecheckSettings Tier0Settings Tier1Settings Tier2Settings '
                 'TouchRule Unprobed Unseen',
     'resources': 'share_dir',
-    'robot': 'Robot',
+    'robot': 'Robot TrailMemory',
     'robot.tracking': 'TrackingModel',
     'simulator': 'ShadowSimulator',
     'types': 'AttachedObject AttachedShape CameraView ClearanceSample EventKind Finding '
-             'FindingCode JointLimit JointTrajectory Observation PinholeCamera PointSource '
-             'PredictedFrame Report RobotRollout Severity Solid SolidSource Status Verdict '
-             'VoxelSource WorldEvent silent',
+             'FindingCode JointLimit JointTrail JointTrajectory Observation PinholeCamera '
+             'PointSource PredictedFrame Report RobotRollout Severity Solid SolidSource Status '
+             'Verdict VoxelSource WorldEvent silent',
     'world_model': 'WorldModel load_world_model',
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names.split()}

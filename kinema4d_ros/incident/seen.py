@@ -16,8 +16,8 @@ from kinema4d_ros.errors import IncidentError
 from kinema4d_ros.incident.parts import (array_of, document, encoded, MAX_PIXELS, numbers, packed,
                                          picture_of, plain_json)
 from kinema4d_ros.serialization import from_plain, to_plain
-from kinema4d_ros.types import (Background, CameraView, Observation, PinholeCamera, PointSource,
-                                SceneSource, Solid, SolidSource, VoxelSource)
+from kinema4d_ros.types import (Background, CameraView, JointTrail, Observation, PinholeCamera,
+                                PointSource, SceneSource, Solid, SolidSource, VoxelSource)
 
 MAX_VIEWS, MAX_SOURCES = 16, 32
 _MOST = 256 << 20      # [bytes] of a part
@@ -28,6 +28,7 @@ OF_VIEW = dict.fromkeys(('image.png', 'background.png', 'depth.png', *(f'{name}.
 _OF_SOURCE = {'points.npy': _MOST, 'states.npy': _MOST, 'solids.json': 64 << 20}
 #: of further cameras and sources
 LIMITS = {
+    'trail_positions.npy': _MOST, 'trail_stamps_ns.npy': _MOST,
     **{f'views/{number}/{name}': size for number in range(1, MAX_VIEWS)
        for name, size in OF_VIEW.items()},
     **{f'sources/{number}/{name}': size for number in range(MAX_SOURCES)
@@ -51,7 +52,9 @@ def head_of(observation: Observation) -> dict[str, Any]:
             'views': [_view_head(view) | ({'camera': to_plain(view.camera)} if number else {})
                       for number, view in enumerate(observation.views)],
             'sources': [_source_head(source) for source in observation.others],
-            'left_out': dict(observation.left_out)}
+            'left_out': dict(observation.left_out),
+            'trail_joints': None if observation.trail is None
+            else list(observation.trail.joint_names)}
 
 
 def _view_head(view: CameraView) -> dict[str, Any]:
@@ -85,6 +88,9 @@ def parts_of(observation: Observation) -> Iterator[tuple[str, bytes]]:
             yield f'sources/{number}/states.npy', packed(source.states)
         else:
             yield f'sources/{number}/solids.json', plain_json(to_plain(source.solids))
+    if (trail := observation.trail) is not None:
+        yield 'trail_positions.npy', packed(trail.positions)
+        yield 'trail_stamps_ns.npy', packed(trail.stamps_ns)
 
 
 def _view_parts(view: CameraView) -> Iterator[tuple[str, bytes]]:
@@ -127,7 +133,16 @@ def observation_of(head: Mapping[str, Any], parts: dict[str, bytes]) -> Observat
                         for number, each in enumerate(views)), joints,
         numbers(head.get('joint_velocities', {}), 'joint_velocities'),     # not of before
         tuple(_source(each, f'sources/{number}/', parts) for number, each in enumerate(sources)),
-        {str(name): str(why) for name, why in left_out.items()})
+        {str(name): str(why) for name, why in left_out.items()}, _trail(head, parts))
+
+
+def _trail(head: Mapping[str, Any], parts: dict[str, bytes]) -> JointTrail | None:
+    """Return where the robot had been; None where nobody knew, as in packets of before."""
+    if head.get('trail_joints') is None:
+        return None
+    names = tuple(map(str, _list(head['trail_joints'], 'incident.json: trail_joints')))
+    return JointTrail(names, array_of(parts, 'trail_positions', np.float64, (None, len(names))),
+                      array_of(parts, 'trail_stamps_ns', np.int64, (None,)))
 
 
 def _view(head: Any, folder: str, parts: dict[str, bytes], of_camera: Any) -> CameraView:

@@ -24,6 +24,7 @@ from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.check import beside_robot, check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
+from kinema4d_ros.precheck.tier1.unseen import LinkTrail
 from kinema4d_ros.precheck.tier1.local_clearance import measure_local_clearance
 from kinema4d_ros.precheck.tier1.reach import boxes_in_reach
 from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
@@ -253,7 +254,27 @@ class RobotChecker:
         stood = self._stood(scene)
         near = scene.near(boxes_in_reach(motion, self.fields, story, stood.values()))
         return *check_tier1(near, motion, self.fields, self.surfaces, self.settings.tier1,
-                            story=story, hand_links=self.hand_links, stood=stood), story
+                            story=story, hand_links=self.hand_links, stood=stood,
+                            trail=lambda: self._trail(scene.observation)), story
+
+    def _trail(self, observation: Observation) -> LinkTrail | None:
+        """Return where the links have been lately, and how long ago [s]; None for nowhere."""
+        trail = observation.trail
+        if trail is None or not self.settings.tier1.trail_age:
+            return None
+        # What was a little later than the look is no less true of it; far ahead is another time.
+        age = (observation.stamp_ns - trail.stamps_ns) * 1e-9
+        young = np.abs(age) <= self.settings.tier1.trail_age
+        index = [self.robot.joint_names.index(name) if name in self.robot.joint_names else -1
+                 for name in trail.joint_names]
+        if not young.any() or set(range(len(self.robot.joint_names))) - set(index):
+            return None      # a joint that was not measured: nobody knows where the links were
+        there = np.zeros((int(young.sum()), len(self.robot.joint_names)))
+        for column, joint in enumerate(index):
+            if joint >= 0:
+                there[:, joint] = trail.positions[young, column]
+        links = [self.robot.link_names.index(name) for name in self.fields.link_names]
+        return kinematics_of(self.robot)(there)[:, links], np.maximum(age[young], 0.0)
 
     def _stood(self, scene: Scene) -> Mapping[int, np.ndarray]:
         """Return the links (L, 4, 4) when sources were measured that say so, by their numbers."""

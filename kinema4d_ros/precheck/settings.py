@@ -132,6 +132,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
     unseen_behind_hand: float = 0.05    # [m] behind the robot, the hand
     unseen_behind_arm: float = 0.1      # [m] behind the robot, other links
     unseen_outside: float = 0.2         # [m] outside of the view, other links
+    #: [s] ago at most, links were where they vouch for the place; 0: only where they are now
+    trail_age: float = 60.0
     #: boxes x0 y0 z0 x1 y1 z1 [m] in the base frame that are known to be free, one after the other
     known_free: tuple[tuple[float, float, float, float, float, float], ...] = ()
 
@@ -142,7 +144,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
                        'mesh_sigma', 'mask_growth', 'carried_depth', 'carried_sigma',
                        'least_neighbours', 'least_measured', 'unseen_hidden', 'unseen_hole',
                        'unseen_hand', 'unseen_behind_hand', 'unseen_behind_arm', 'unseen_outside',
-                       'depth_min', 'memory_age')
+                       'depth_min', 'memory_age', 'trail_age')
         _above_zero(self, 'voxel', 'travel', 'depth_max')
         _at_most(self, 'depth_min', self.depth_max)
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured

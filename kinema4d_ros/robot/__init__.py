@@ -23,6 +23,7 @@ if TYPE_CHECKING:      # for editors, type checkers, and on_demand
     from kinema4d_ros.robot.self_collision import LinkContact, SelfCollision
     from kinema4d_ros.robot.shapes import ball_around, box_corners, LinkMesh
     from kinema4d_ros.robot.tool import swept_path, tool_path
+    from kinema4d_ros.robot.trail_memory import TrailMemory
     from kinema4d_ros.robot.trajectory import (frame_times, is_blended_by_velocity,
                                                sample_trajectory, SampledMotion)
     from kinema4d_ros.robot.urdf_limits import LIMIT_FIELDS, tightest
@@ -31,8 +32,8 @@ __all__ = [
     'LIMIT_FIELDS', 'Box', 'Capsule', 'Cylinder', 'DistanceFields', 'ForwardKinematics',
     'InverseKinematics', 'Joint', 'JointLimitsFile', 'JointType', 'Link', 'LinkBox',
     'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'PostureBound',
-    'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'UnreadShape', 'ball_around',
-    'box_corners', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
+    'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'TrailMemory', 'UnreadShape',
+    'ball_around', 'box_corners', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
     'hand_links_of', 'is_blended_by_velocity', 'link_boxes', 'load_meshes', 'robot_chain',
     'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]

@@ -19,6 +19,7 @@ from kinema4d_ros.types.future import (ChainJoint, ChainLink, EventKind, Gripper
                                        ViewRollout, WorldEvent)
 from kinema4d_ros.types.held import (AttachedObject, AttachedShape, DIMENSIONS, HeldObject,
                                      HeldSource)
+from kinema4d_ros.types.joint_trail import JointTrail
 from kinema4d_ros.types.local_clearance import LinkSpace, LocalClearance
 from kinema4d_ros.types.motion import JointLimit, JointTrajectory, StartState
 from kinema4d_ros.types.observation import Background, CameraView, Observation, PinholeCamera
@@ -31,7 +32,7 @@ __all__ = [
     'DIMENSIONS', 'AttachedObject', 'AttachedShape', 'Background', 'CameraView', 'ChainJoint',
     'ChainLink', 'ClearanceSample',
     'EventKind', 'Finding', 'FindingCode', 'Gripper', 'HeldObject', 'HeldSource', 'JointLimit',
-    'JointTrajectory', 'LinkSpace', 'LocalClearance', 'Observation', 'PinholeCamera',
+    'JointTrail', 'JointTrajectory', 'LinkSpace', 'LocalClearance', 'Observation', 'PinholeCamera',
     'PointSource', 'PredictedFrame',
     'PredictedThing', 'PredictedView', 'Report', 'RobotRollout', 'SceneSource', 'Severity',
     'Solid', 'SolidSource', 'StartState', 'Status', 'Verdict', 'ViewRollout', 'VoxelSource',

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.errors import CameraError, ObservationError
+from kinema4d_ros.types.joint_trail import JointTrail
 from kinema4d_ros.types.motion import frozen, StartState
 from kinema4d_ros.types.sources import frozen_joints, rebuilt, SceneSource
 
@@ -122,6 +123,7 @@ class Observation:
     others: tuple[SceneSource, ...] = ()      # what is known of the scene from elsewhere
     #: cameras and sources that should be here and are not, by name, and why: verdicts name them
     left_out: Mapping[str, str] = field(default_factory=dict)
+    trail: JointTrail | None = None      # where the robot has been before; None where nobody knows
 
     def __post_init__(self) -> None:
         """Refuse an observation that shows nothing, or two views or sources under one name."""

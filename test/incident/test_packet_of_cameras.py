@@ -15,8 +15,8 @@ from scenes import BLUE, box, RED, World
 from kinema4d_ros.errors import IncidentError
 from kinema4d_ros.incident import IncidentPacket, IncidentRules, read_packet, replay, write_packet
 from kinema4d_ros.simulator import ShadowSimulator
-from kinema4d_ros.types import (Background, PointSource, Solid, SolidSource, Status, Verdict,
-                                VoxelSource)
+from kinema4d_ros.types import (Background, JointTrail, PointSource, Solid, SolidSource, Status,
+                                Verdict, VoxelSource)
 
 pytestmark = needs('PyKDL')
 BOARD = World().add(BLUE, box((0.02, 0.5, 0.2), (0.1, 0.0, 0.0)))
@@ -43,6 +43,8 @@ def packet():
         dataclasses.replace(side, calibration_sigma=0.002, mount_link='bridge',
                             joint_positions={'x': 0.0}),
         others=SOURCES, left_out={'wrist': 'is late: 0.8 s old'})
+    seen = dataclasses.replace(seen, trail=JointTrail(
+        ('x', 'y'), np.array([[0.1, 0.2], [0.3, 0.4]]), np.array([3, 4])))
     with ShadowSimulator(ROBOT, None, gripper=gantry.GRIPPER) as shadow:
         verdict = shadow.precheck(seen, DOWN)
     assert verdict.status is Status.FAIL
@@ -95,6 +97,8 @@ def changed(path, change, without=()):
     (lambda head: head['sources'][0].update(sigma=-1.0), 'sigma of the source'),
     (lambda head: head['sources'][1].update(T_base_grid=[[1]]), 'T_base_grid must have shape'),
     (lambda head: head['sources'].append(3), 'must be a mapping'),
+    (lambda head: head.update(trail_joints=['x']), 'trail_positions.npy must be'),
+    (lambda head: head.update(trail_joints='x y'), 'trail_joints must be a list'),
     (lambda head: head.update(sources={}), 'name 1 to 16 views')])
 def test_a_packet_whose_cameras_do_not_belong_together_is_refused(tmp_path, packet, change, words):
     write_packet(tmp_path / 'x.zip', packet)
@@ -104,7 +108,8 @@ def test_a_packet_whose_cameras_do_not_belong_together_is_refused(tmp_path, pack
 
 def test_a_packet_that_lost_a_part_of_a_camera_is_refused(tmp_path, packet):
     write_packet(tmp_path / 'x.zip', packet)
-    for part in ('views/1/T_base_camera.npy', 'sources/0/points.npy', 'sources/1/states.npy'):
+    for part in ('views/1/T_base_camera.npy', 'sources/0/points.npy', 'sources/1/states.npy',
+                 'trail_positions.npy', 'trail_stamps_ns.npy'):
         with pytest.raises(IncidentError, match=f'lacks {part}'):
             read_packet(changed(tmp_path / 'x.zip', lambda head: None, {part}))
 

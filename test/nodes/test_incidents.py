@@ -99,6 +99,11 @@ def test_a_packet_knows_what_the_camera_saw_before_the_robot_hid_it(bench, tmp_p
     packet = written(bench, tmp_path)
     again = replay(packet)
     assert again.is_reproduced, again.differences
+    trail = packet.observation.trail      # where the robot has been since the node listens
+    pan = trail.positions[:, trail.joint_names.index('shoulder_pan_joint')]
+    assert np.abs(pan - 1.2).min() < 1e-6
+    assert np.abs(pan - READY['shoulder_pan_joint']).min() < 1e-6
+    assert (np.abs(packet.observation.stamp_ns - trail.stamps_ns) < 100e9).all()
     forgetful = dataclasses.replace(
         packet, observation=packet.observation.with_view(background=None))
     assert replay(forgetful).verdict.status == Status.PASS

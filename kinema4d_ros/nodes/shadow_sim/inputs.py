@@ -24,6 +24,7 @@ from kinema4d_ros.nodes.shadow_sim.joint_input import JointInput, TOPIC as JOINT
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus, Received
 from kinema4d_ros.nodes.shadow_sim.scene_input import SceneInput
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
+from kinema4d_ros.nodes.shadow_sim.trail import Trail
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, Observation, StartState
 
@@ -47,7 +48,8 @@ class Inputs:
     """Subscriptions to cameras, joints and TF."""
 
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
-                 on_jump: Callable[[], None] = lambda: None):
+                 on_jump: Callable[[], None] = lambda: None,
+                 robot: Callable[[], Robot | None] = lambda: None):
         """
         Subscribe to cameras, joint_states and TF.
 
@@ -55,12 +57,20 @@ class Inputs:
         :param tree: kept up to date from TF.
         :param on_jump: called when the stamps of the images jump back: what was remembered of
             them is of another time.
+        :param robot: returns the robot whose joints are followed, for `Observation.trail`.
         """
         self._node, self._tree = node, tree
         self._received = Received(node)
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
-        self.cameras = tuple(CameraInput(name, self._received, self._joints, values, on_jump)
+        self._trail = Trail(node, robot, lambda of, now_ns: self._joints.newest(
+            of, now_ns, values).positions)
+
+        def jumped() -> None:
+            self._trail.clear()
+            on_jump()
+
+        self.cameras = tuple(CameraInput(name, self._received, self._joints, values, jumped)
                              for name in values['cameras'])
         self.sources = tuple(SceneInput(name, told, self._received, self._joints,
                                         values['max_input_age'])
@@ -105,6 +115,7 @@ class Inputs:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._trail.close()
         self._joints.close()
         self._received.close()
 
@@ -122,6 +133,7 @@ class Inputs:
         for source in self.sources:
             source.clear()
         self._joints.clear()
+        self._trail.clear()
         self._tree.clear()
 
     # ------------------------------------------------------------------ asked by the node
@@ -216,6 +228,8 @@ class Inputs:
                 left_out |= {f'{source.name}: {name}': why
                              for name, why in known.problems.items()}
         observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
-                                  newest.joints.positions, others=tuple(others), left_out=left_out)
+                                  newest.joints.positions, others=tuple(others), left_out=left_out,
+                                  trail=self._trail.until(finder.robot, newest.view.stamp_ns,
+                                                          values.get('tier1.trail_age', 0.0)))
         return FramedObservation(observation, seen, finder.robot.root_link,
                                  time.monotonic() - started)

@@ -145,7 +145,9 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self._robot_state = RobotState(self, values['robot_state_topics'], group=self._data)
         self._parts = self._make_parts(settings)
         self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
-        self._subscribe_to_robot()
+        self._robot_subscription = self.create_subscription(
+            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
+            callback_group=self._slow)
         # By a clock that runs where /clock does not: they say so.
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data,
@@ -201,11 +203,6 @@ class ShadowSim(GuardedNode, LifecycleNode):
         elif message:
             self.get_logger().info(f'{name} {state}: {message}')
 
-    def _subscribe_to_robot(self) -> None:
-        self._robot_subscription = self.create_subscription(
-            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
-            callback_group=self._slow)
-
     @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the world and to requests; where that fails, nothing of it stays."""
@@ -219,7 +216,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
         if self._parts is None:
             raise RuntimeError('the node is not configured')
         values, live = self._settings.current.values, self._parts.live
-        self._inputs = Inputs(self, values, self._tree, self._forget_scene)
+        self._inputs = Inputs(self, values, self._tree, self._forget_scene,
+                              lambda: live.current.source.robot)
         live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,

@@ -283,6 +283,8 @@ TABLE_ROWS = (
           unit='m', maximum=10.0),
     _rule('tier1.unseen_outside', 'How far other links may go outside of the view', unit='m',
           maximum=10.0),
+    _rule('tier1.trail_age', 'Where links have been at most this long ago counts as free where no '
+          'camera sees it; 0 for only where they are', unit='s', maximum=86400.0),
     Parameter('tier1.known_free', list[float], (),
               'Boxes x0 y0 z0 x1 y1 z1 in the root link, one after the other, that are free though '
               'no camera sees them; empty for none', unit='m'),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numba
 import numpy as np
@@ -17,7 +17,7 @@ from kinema4d_ros.precheck.tier1.held_contact import check_held_contact
 from kinema4d_ros.precheck.tier1.moved_parts import check_moved_parts
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.timeline import Track
-from kinema4d_ros.precheck.tier1.unseen import check_unseen
+from kinema4d_ros.precheck.tier1.unseen import check_unseen, LinkTrail
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.mask import grow_robot
@@ -27,7 +27,8 @@ from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, 
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
                 story: Story | None = None, hand_links: Collection[str] = (),
-                stood: Mapping[int, np.ndarray] | None = None
+                stood: Mapping[int, np.ndarray] | None = None,
+                trail: Callable[[], LinkTrail | None] | None = None
                 ) -> tuple[tuple[Finding, ...], Clearance]:
     """
     Measure each moving link's distance to the scene in each frame, and judge it.
@@ -43,6 +44,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
         the moment they begin to close, and is itself checked against what is left.
     :param hand_links: what the hand consists of, see `hand_links_of`.
     :param stood: where the robot was when other sources were measured, see `measure_clearance`.
+    :param trail: returns where the robot has been before, see `check_unseen`.
     :return: the findings, and the distances that they come from.
     """
     clearance = measure_clearance(scene.points, robot, fields, settings, story,
@@ -65,7 +67,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
             findings += approach(name, target, settings)
     findings += check_unseen(scene, robot, clearance.link_names, fields, settings,
                              touching=rules, hand_links=hand_links,
-                             held=() if story is None else story.bodies)
+                             held=() if story is None else story.bodies, trail=trail)
     if story is not None:
         findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)

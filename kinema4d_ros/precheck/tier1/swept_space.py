@@ -3,6 +3,7 @@
 """The space that the robot sweeps, in voxels, and how far each is from space that is known."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ _LATTICE = 0.015       # [m] of the points that stand for a link
 _TOLERANCE = 0.01      # [m] behind a surface that counts as the surface
 _AROUND = 3            # voxels of margin around what is swept
 _MOST = 1_500_000      # voxels; a larger space has larger voxels
+#: why a place is unknown of which those know more that have been there
+_TRAIL_TELLS = (Knowledge.OUTSIDE, Knowledge.BEHIND_ROBOT, Knowledge.TOO_OLD)
 _START = 128           # the bit of where the robot stands at first
 
 
@@ -47,6 +50,7 @@ class SweptSpace:
     knowledge: np.ndarray   # (X, Y, Z) uint8 of `Knowledge`; what nothing sweeps may be left out
     age: np.ndarray         # (X, Y, Z) float32 [s] of what is remembered
     names: tuple[str, ...]              # of the links, and of what they carry
+    been: np.ndarray        # (X, Y, Z) bool, known only since links have been there
     _points: Sequence[np.ndarray]       # of each (N, 3) float32 [m], its own frame
     _poses: Sequence[np.ndarray]        # of each (T, 4, 4) float32
     #: of each the voxels (V,) of the flat grid that it enters, and in which frame it first does
@@ -96,12 +100,36 @@ class SweptSpace:
             swept.reshape(-1)[voxels[frames == 0]] |= _START
             swept.reshape(-1)[voxels] |= roles.get(name, 0)
         knowledge, age = _known(scene, swept, low, voxel, free)
-        return cls(low, voxel, swept, knowledge, age, names, points, poses, visits)
+        return cls(low, voxel, swept, knowledge, age, names, np.zeros(knowledge.shape, bool),
+                   points, poses, visits)
 
     @cached_property
     def distance(self) -> np.ndarray:
         """How far each voxel is from the nearest known one, (X, Y, Z) float32 [m], 0 if known."""
         return chamfer(self.knowledge > Knowledge.REMEMBERED, np.float32(self.voxel))
+
+    def with_trail(self, T_base_link: np.ndarray, age: np.ndarray) -> SweptSpace:
+        """
+        Return the space where it is known as well that links have been there.
+
+        That says nothing of places that a camera could see and does not, or that are behind what
+        it sees: something may have come there since, and the camera would show just that.
+
+        :param T_base_link: (N, L, 4, 4) of the links of the distance fields, in their order, where
+            they have been.
+        :param age: (N,) [s] how long ago.
+        """
+        since = np.full(self.swept.size, np.inf, np.float32)
+        poses = np.ascontiguousarray(np.swapaxes(T_base_link, 0, 1), np.float32)
+        ages, size = age.astype(np.float32), np.array(self.swept.shape)
+        for points, T in zip(self._points, poses):
+            if len(points):
+                _came(np.ascontiguousarray(points.T), T, ages, self.low, self.voxel, size, since)
+        since = since.reshape(self.swept.shape)
+        been = np.isfinite(since) & np.isin(self.knowledge, _TRAIL_TELLS)
+        return dataclasses.replace(
+            self, knowledge=np.where(been, np.uint8(Knowledge.REMEMBERED), self.knowledge),
+            age=np.where(been, since, self.age), been=been)
 
     def centers(self, voxels: np.ndarray) -> np.ndarray:
         """Return the middles (N, 3) [m] of voxels (N, 3)."""
@@ -206,6 +234,27 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
                 voxels[count], frames[count] = at, t
                 count += 1
     return voxels[:count].copy(), frames[:count].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _came(points: np.ndarray, poses: np.ndarray, age: np.ndarray, low: np.ndarray, voxel: float,
+          size: np.ndarray, since: np.ndarray) -> None:
+    """Lower the age (X * Y * Z,) of voxels to that (T,) of poses at which a point is in them."""
+    nx, ny, nz = size[0], size[1], size[2]
+    place = np.empty(points.shape[1], np.int32)
+    for t in range(len(poses)):
+        T = poses[t]
+        for n in range(len(place)):       # on its own, so that it is computed many at a time
+            x, y, z = points[0, n], points[1, n], points[2, n]
+            a = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel
+            b = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3] - low[1]) / voxel
+            c = (T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3] - low[2]) / voxel
+            inside = (a >= 0) & (a < nx) & (b >= 0) & (b < ny) & (c >= 0) & (c < nz)
+            at = (np.int32(a) * np.int32(ny) + np.int32(b)) * np.int32(nz) + np.int32(c)
+            place[n] = at if inside else -1
+        for n in range(len(place)):
+            if place[n] >= 0 and since[place[n]] > age[t]:
+                since[place[n]] = age[t]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ behind something: there not much space is allowed in which it has room (`holes`)
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,10 @@ _WHY = {
                             'transparent or too near has none)',
     Knowledge.DISPUTED: 'that only one camera vouches for, which contradicts another',
 }
-_CURE = 'let a camera see it, or declare it free with tier1.known_free'
+#: where the links of the distance fields have been (N, L, 4, 4), and how long ago (N,) [s]
+LinkTrail = tuple[np.ndarray, np.ndarray]
+_CURE = ('let a camera see it; or drive there slowly while somebody looks, since where the robot '
+         'has been counts for tier1.trail_age; or, if it is free, declare it: tier1.known_free')
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class _Entry:
     limit: float            # [m], or [m^3] if it is a piece
     piece: float | None     # [m^3] if not how far it goes is too much, but through how much
     point: np.ndarray       # (3,) [m] base, the farthest
+    low: np.ndarray         # (3,) [m] base, the corners of what the link enters there
+    high: np.ndarray
 
     @property
     def name(self) -> str:
@@ -65,7 +70,8 @@ class _Entry:
 def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
                  fields: DistanceFields, settings: Tier1Settings, *,
                  touching: Collection[str] = (), hand_links: Collection[str] = (),
-                 held: Collection[MovingBody] = ()) -> list[Finding]:
+                 held: Collection[MovingBody] = (),
+                 trail: Callable[[], LinkTrail | None] | None = None) -> list[Finding]:
     """
     Judge where links go into space that nobody vouches for, and report what rests on memory.
 
@@ -74,6 +80,7 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
     :param hand_links: those that the hand consists of.
     :param held: what links hold from the beginning; in fingers it may go where they may, elsewhere
         where the hand may.
+    :param trail: returns where the robot has been; only asked where that may make a difference.
     """
     roles = {name: FINGERS if name in touching else HAND if name in hand_links else ARM
              for name in names}
@@ -90,10 +97,15 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
     space = SweptSpace.of(scene, robot, fields, roles, settings.known_free, loads)
     findings = []
     entries = _entries(space, roles, carriers, settings)
+    if entries and trail is not None and (been := trail()) is not None:
+        space = space.with_trail(*been)
+        entries = _entries(space, roles, carriers, settings)
     if entries:
         findings.append(_denied(entries, space, robot, settings))
     if (remembered := _remembered(space, scene)) is not None:
         findings.append(remembered)
+    if (been := _been(space)) is not None:
+        findings.append(been)
     return findings
 
 
@@ -146,14 +158,16 @@ def _who(space: SweptSpace, roles: Mapping[str, int], carriers: Mapping[str, str
          piece: float | None = None) -> list[_Entry]:
     """Return which links of a role, and what they carry, go into some voxels (X, Y, Z) bool."""
     place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
-    found = []
+    cells, found = np.argwhere(bad), []
+    low, high = space.centers(cells.min(0)), space.centers(cells.max(0))
     for name in (name for name in space.names if roles.get(name) == role):
         voxels, frame = space.entered(name, bad)
         if voxels:
             link = carriers.get(name, name)
             found.append(_Entry(link, name in carriers, why, frame, voxels,
                                 float(space.distance[place]), limit, piece,
-                                space.centers(np.array(place))))
+                                space.centers(np.array(place)), low - space.voxel,
+                                high + space.voxel))
     return found
 
 
@@ -172,14 +186,23 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
     return Finding(
         FindingCode.UNSEEN_SPACE,
         Severity.UNSURE if settings.unseen is Unseen.UNSURE else Severity.INFO,
-        f'{said}; {_CURE}', link=first.link, other='scene', point_base=plain_point(first.point),
-        time=time, value=first.farthest if first.piece is None else first.piece, limit=first.limit,
+        f'{said}; {_CURE} {_box(entries)}', link=first.link, other='scene',
+        point_base=plain_point(first.point), time=time, limit=first.limit,
+        value=first.farthest if first.piece is None else first.piece,
         unit='m' if first.piece is None else 'm^3')
+
+
+def _box(entries: list[_Entry]) -> str:
+    """Return what tier1.known_free would have to say, rounded outwards to centimetres."""
+    low = np.floor(100 * np.min([entry.low for entry in entries], axis=0) + 1e-6) / 100
+    high = np.ceil(100 * np.max([entry.high for entry in entries], axis=0) - 1e-6) / 100
+    return f'[{", ".join(f"{value:.2f}" for value in (*low, *high))}]'
 
 
 def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
     """Return a note on what only memory vouches for."""
-    by_memory = (space.knowledge == Knowledge.REMEMBERED) & (space.swept & (ARM | HAND) > 0)
+    by_memory = (space.knowledge == Knowledge.REMEMBERED) & ~space.been & (
+        space.swept & (ARM | HAND) > 0)
     count = np.count_nonzero(by_memory)
     if count < FEWEST:
         return None
@@ -195,6 +218,20 @@ def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
         FindingCode.UNSEEN_SPACE, Severity.INFO,
         f'{_volume(int(count), space)} of the way are {how} and taken for free from memory, which '
         f'is up to {age:.1f} s old', other='scene', value=age, limit=None, unit='s')
+
+
+def _been(space: SweptSpace) -> Finding | None:
+    """Return a note on what is known only since the robot has been there."""
+    there = space.been & (space.swept & (ARM | HAND) > 0)
+    count = np.count_nonzero(there)
+    if count < FEWEST:
+        return None
+    age = float(space.age[there].max())
+    return Finding(
+        FindingCode.UNSEEN_SPACE, Severity.INFO,
+        f'{_volume(int(count), space)} of the way no camera sees; they are taken for free since '
+        f'the robot itself was there, up to {age:.1f} s ago', other='scene', value=age, limit=None,
+        unit='s')
 
 
 def _volume(voxels: int, space: SweptSpace) -> str:

@@ -1,0 +1,73 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the robot has been since the node listens, for places that no camera sees."""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+
+from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.robot import Robot, TrailMemory
+from kinema4d_ros.types import JointTrail
+
+RATE = 20.0      # [Hz] that joints are looked at: 5 cm of an arm at 1 m/s, and an arm is thicker
+_NS = 10 ** 9
+
+
+class Trail:
+    """
+    Looks at the joints again and again, and remembers where they were.
+
+    Where they are in doubt (silent, contradicted, without a time) nothing is remembered.
+    """
+
+    def __init__(self, node: Node, robot: Callable[[], Robot | None],
+                 joints: Callable[[Robot, int], Mapping[str, float]]):
+        """
+        Begin without a place.
+
+        :param robot: returns the robot of now; what was remembered of another is forgotten.
+        :param joints: returns the positions of its joints at a ROS time [ns], or raises.
+        """
+        self._node, self._robot, self._joints = node, robot, joints
+        self._lock = threading.Lock()
+        self._of: Robot | None = None
+        self._memory = TrailMemory(())
+        self._timer = node.create_timer(1.0 / RATE, self._look,
+                                        callback_group=MutuallyExclusiveCallbackGroup())
+
+    def close(self) -> None:
+        """Look no more."""
+        self._node.destroy_timer(self._timer)
+
+    def clear(self) -> None:
+        """Forget all: time has jumped."""
+        with self._lock:
+            self._of = None
+
+    def until(self, robot: Robot, stamp_ns: int, seconds: float) -> JointTrail | None:
+        """
+        Return where a robot has been; None for nowhere.
+
+        :param seconds: before the stamp, and since; 0 for nowhere.
+        """
+        with self._lock:
+            if robot is not self._of or not seconds > 0:
+                return None
+            return self._memory.since(stamp_ns - round(seconds * _NS))
+
+    def _look(self) -> None:
+        robot, now_ns = self._robot(), self._node.get_clock().now().nanoseconds
+        if robot is None:
+            return
+        try:
+            positions = self._joints(robot, now_ns)
+        except Kinema4DError:      # verdicts say it, where that matters
+            return
+        with self._lock:
+            if robot is not self._of:
+                self._of, self._memory = robot, TrailMemory(robot.joint_names)
+            self._memory.add(now_ns, positions)
