@@ -29,7 +29,7 @@ class ActionReader:
         :raises UnknownJointError: the robot lacks one of the joints.
         :raises KinematicsError: the tip link is unknown or does not move.
         :raises ConfigurationError: a joint is commanded both by its position and by the tip, or is
-            to be limited and has no velocity limit.
+            to be limited and is not commanded or has no velocity limit.
         """
         fingers = tuple(name for gripper in form.grippers for name in gripper.joints)
         unknown = tuple(name for name in form.joints + fingers if name not in robot.joint_names)
@@ -43,11 +43,14 @@ class ActionReader:
             raise ConfigurationError(
                 f'{", ".join(both)} moves {form.tip_link}, so its place commands it already; take '
                 'it out of joints')
+        self.joint_names = arm + form.joints + fingers
+        if strange := sorted(set(form.limited_joints) - set(self.joint_names)):
+            raise ConfigurationError(f'limited_joints {", ".join(strange)} are not among the '
+                                     f'joints that are commanded: {", ".join(self.joint_names)}')
         free = [name for name in form.limited_joints if robot.limits[name].velocity is None]
         if free:
             raise ConfigurationError(f'limited_joints {", ".join(free)} have no velocity limit in '
                                      'the robot description')
-        self.joint_names = arm + form.joints + fingers
 
     def trajectory(self, actions: np.ndarray, start: Mapping[str, float],
                    before: np.ndarray | None = None) -> JointTrajectory:
@@ -70,6 +73,9 @@ class ActionReader:
         places, positions = self._read(actions, here, before)
         if self._inverse is not None:
             motion[1:] = self._inverse.solve(self._poses(places, here), here, times=times[1:])
+            for name in sorted(set(self.form.limited_joints) & set(self.joint_names)):
+                column = self.robot.joint_names.index(name)
+                motion[1:, column] = self._limited(name, motion[1:, column], here[column])
         for name, column in positions.items():
             motion[1:, self.robot.joint_names.index(name)] = column
         columns = [self.robot.joint_names.index(name) for name in self.joint_names]
@@ -163,6 +169,10 @@ class ActionReader:
                 numbers = np.cumsum(numbers)
             if self._reference is not Reference.ABSOLUTE:
                 numbers = here + numbers
+        return self._limited(name, numbers, here)
+
+    def _limited(self, name: str, numbers: np.ndarray, here: float) -> np.ndarray:
+        """Return the positions of one joint (N,) as a client sends them that clips velocities."""
         if name not in self.form.limited_joints:
             return numbers
         limit = self.robot.limits[name].velocity

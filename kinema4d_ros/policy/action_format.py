@@ -101,7 +101,8 @@ class ActionFormat:
     joints: tuple[str, ...]
     reference: Reference = Reference.ABSOLUTE
     absolute_joints: tuple[str, ...] = ()   # of `joints`, that are absolute in any case
-    #: of the joints, that go as fast as they may where the policy asks for more, as grippers do
+    #: that go as fast as they may where the policy asks for more, as grippers do, and clients of
+    #: an arm that clip velocities: of the joints, or of those that move `tip_link`
     limited_joints: tuple[str, ...] = ()
     tip_link: str = ''
     in_tip_frame: bool = False              # changes of place are along the tip's own axes
@@ -128,7 +129,8 @@ class ActionFormat:
                                      'gripper; take them out of joints')
         for key, of in (('absolute_joints', self.joints), ('limited_joints',
                                                            self.joints + fingers)):
-            if strange := sorted(set(getattr(self, key)) - set(of)):
+            strange = sorted(set(getattr(self, key)) - set(of))
+            if strange and not (self.tip_link and key == 'limited_joints'):   # the reader checks
                 raise ConfigurationError(f'{key} {", ".join(strange)} are not among joints '
                                          f'{", ".join(of)}')
         fits = min(self.widths)

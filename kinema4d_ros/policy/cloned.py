@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_chunks import ActionFormat
 from kinema4d_ros.policy.pick_and_place import GRIP, lay_out
-from kinema4d_ros.policy.scripted import CLOSED, FINGERS, HAND_LINK, OPEN, RATE
+from kinema4d_ros.policy.scripted import ARM, CLOSED, FINGERS, HAND_LINK, OPEN, RATE
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.robot.kinematics import ForwardKinematics
@@ -84,7 +84,7 @@ class ClonedPolicy:
     stop at what they hold, as real ones do, or not. They are opened and closed, nothing between.
     """
 
-    action_format = ActionFormat(RATE, FINGERS, limited_joints=FINGERS, tip_link=HAND_LINK)
+    action_format = ActionFormat(RATE, FINGERS, limited_joints=ARM + FINGERS, tip_link=HAND_LINK)
 
     def __init__(self, layers: Sequence[tuple[np.ndarray, np.ndarray]], start: TaskStart):
         """

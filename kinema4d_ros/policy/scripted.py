@@ -20,6 +20,7 @@ from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.robot import Robot
 
 HAND_LINK = 'panda_hand'
+ARM = tuple(f'panda_joint{number}' for number in range(1, 8))
 FINGERS = 'panda_finger_joint1', 'panda_finger_joint2'
 RATE = 20.0                   # [Hz] of the actions
 OPEN, CLOSED = 0.04, 0.0      # [m] commanded position of each finger
@@ -68,7 +69,8 @@ SCRIPTED: Mapping[str, ScriptedErrors] = MappingProxyType({
 class ScriptedPolicy:
     """A script that knows the state at the start, and answers chunks of hand poses."""
 
-    action_format = ActionFormat(RATE, FINGERS, tip_link=HAND_LINK)
+    #: its client clips velocities of the arm to the robot's limits
+    action_format = ActionFormat(RATE, FINGERS, limited_joints=ARM, tip_link=HAND_LINK)
 
     def __init__(self, start: TaskStart, errors: ScriptedErrors = ScriptedErrors(),
                  chunk: int = 10):

@@ -21,6 +21,7 @@ _MORE = ('all_of', 'unjudged')
 _BLOCKED = 0.2           # largest probability of success after running into something
 _LIKELY = 0.5            # what is foreseen from this probability on
 _UNLIKELY = 0.1          # below it what nobody knows makes no difference
+_SAME_WAY = 1e-3         # between unit vectors that are one
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
 
@@ -89,7 +90,10 @@ class Goal:
             raise ConfigurationError(f'{where}: {of_parts[0]} needs starts_in, the box around the '
                                      'part that moves, and no other rule beside it; use all_of '
                                      'for several')
-        return cls(tuple(rules), starts_in, parts, unjudged)
+        goal = cls(tuple(rules), starts_in, parts, unjudged)
+        if (why := _why_no_part_moves_so(goal)) is not None:
+            raise ConfigurationError(f'{where}: {why}')
+        return goal
 
     @classmethod
     def load(cls, path: str | Path) -> Goal:
@@ -120,7 +124,13 @@ class Goal:
     @property
     def fixture_parts(self) -> tuple[FixturePart, ...]:
         """The drawers, doors and knobs that are meant to move, by where they are."""
-        found = [part for each in self.parts for part in each.fixture_parts]
+        boxes = {(part.low, part.high): part for part in sorted(
+            self._stated_parts(), key=lambda part: (part.direction or part.axis) is not None)}
+        return tuple(boxes.values())
+
+    def _stated_parts(self) -> list[FixturePart]:
+        """Return the parts of fixtures as each rule states them, one box perhaps several times."""
+        found = [part for each in self.parts for part in each._stated_parts()]
         for rule in self.rules:
             if rule.moves_with is not None:
                 found.append(FixturePart(rule.moves_with.low, rule.moves_with.high))
@@ -129,9 +139,7 @@ class Goal:
                 found.append(FixturePart(
                     self.starts_in.low, self.starts_in.high, rule.direction if slides else None,
                     None if slides else rule.direction))
-        boxes = {(part.low, part.high): part for part in sorted(
-            found, key=lambda part: part.direction is not None or part.axis is not None)}
-        return tuple(boxes.values())
+        return found
 
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
@@ -232,6 +240,23 @@ def load_rubric(name: str, folder: str = '') -> Goal | None:
             f'unknown goal rubric {name!r}; known: {", ".join(sorted(known)) or "none"}; the '
             'parameter rubric_dir names a folder with more, one NAME.yaml each')
     return Goal.load(known[name])
+
+
+def _why_no_part_moves_so(goal: Goal) -> str | None:
+    """Return which part of a fixture would have to move in two ways; None for none."""
+    ways: dict[tuple[Any, Any], tuple[str, Any]] = {}
+    for part in goal._stated_parts():
+        if (stated := part.direction or part.axis) is None:
+            continue
+        way = ('slide along' if part.direction else 'turn about'), stated
+        known = ways.setdefault((part.low, part.high), way)
+        if known[0] != way[0] or math.dist(known[1], way[1]) > _SAME_WAY:
+            one, other = (f'{said} [{", ".join(f"{each:.3g}" for each in of)}]'
+                          for said, of in (known, way))
+            return (f'the part of a fixture in the box {list(part.low)} to {list(part.high)} is to '
+                    f'{one} and to {other}; a part has one joint, so state one of them, or a box '
+                    'for each part')
+    return None
 
 
 def _more(rubric: Mapping[str, Any], where: str) -> tuple[tuple[Goal, ...], tuple[str, ...]]:

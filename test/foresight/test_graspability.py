@@ -8,16 +8,16 @@ import dataclasses
 import gantry
 import numpy as np
 import pytest
-from scenes import bowl, box, can, pick_and_place, RED, World
+from scenes import bowl, box, can, container, pick_and_place, RED, STEEL, World
 
-from kinema4d_ros.foresight import Hold
+from kinema4d_ros.foresight import Hold, Story
 from kinema4d_ros.foresight.fingers import GapMotion
 from kinema4d_ros.foresight.graspability import judge_grip
-from kinema4d_ros.precheck import Goal, MovedObject, Outcome
+from kinema4d_ros.precheck import Goal, MovedObject, Outcome, RobotChecker
 from kinema4d_ros.precheck.sequence import judge_goal
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import load_meshes, Robot
 from kinema4d_ros.scene.support import HeightMap
-from kinema4d_ros.simulator import ShadowSimulator
+from kinema4d_ros.simulator import ShadowSimulator, with_finger_boxes
 from kinema4d_ros.types import (EventKind, Finding, FindingCode, JointTrajectory, Severity, Status)
 from kinema4d_ros.world_model import load_world_model
 
@@ -25,9 +25,11 @@ AT, TO = (0.1, 0.15), (-0.05, -0.2)
 GOAL = Goal.of({'above': {'region': {'low': [-0.2, -0.35, 0.0], 'high': [0.1, -0.05, 0.25]}}})
 
 
-def judged(thing, aside=(0.0, 0.0), height=0.03):
+def judged(thing, aside=(0.0, 0.0), height=0.03, ground=()):
     """Return the verdict on a hand that grasps beside a thing's middle and puts it down at TO."""
     world = World().add(RED, thing)
+    for mesh in ground:
+        world = world.add(STEEL, mesh)
     path = pick_and_place((AT[0] + aside[0], AT[1] + aside[1]), TO, height, height + 0.02)
     joints = np.column_stack([path.positions, path.gaps / 2, path.gaps / 2])
     observation = dataclasses.replace(
@@ -152,6 +154,34 @@ def test_ground_that_nobody_saw():
 
 def moved(**doubt) -> Outcome:
     return Outcome(moved=(MovedObject(np.array([*AT, 0.04]), np.array([*TO, 0.04]), 0.0, **doubt),))
+
+
+def over(aside, height=0.13):
+    """Return the verdict on a can that is let go over an open box, beside the box's middle."""
+    at = (TO[0] + aside, TO[1], 0)
+    return judged(can(0.03, 0.14, (*AT, 0)), height=height,
+                  ground=container((0.14, 0.14, 0.1), 0.012, at))
+
+
+def test_what_is_let_go_onto_the_wall_of_a_box_may_push_the_box():
+    for aside, words in ((0.0, ''), (0.045, 'comes down on an edge 9 cm above')):
+        pushed = [f for f in over(aside).findings if f.code is FindingCode.PUSHED]
+        assert [(f.severity, words in f.message) for f in pushed] == [
+            (Severity.UNSURE, True)] * bool(words)
+
+
+@pytest.mark.parametrize('height, words', [(0.0, ''), (0.1, 'would rest 8 cm higher than it is')])
+def test_what_is_let_go_below_where_it_would_rest_has_no_known_end(height, words):
+    world = World().add(RED, can(0.03, 0.14, (*AT, 0)))
+    if height:
+        world = world.add(STEEL, box((0.2, 0.2, height), (*TO, 0)))
+    path = pick_and_place(AT, TO, 0.13, 0.15)
+    meshes = load_meshes(gantry.ROBOT)
+    checker = RobotChecker(gantry.ROBOT, meshes, with_finger_boxes(gantry.GRIPPER, meshes))
+    observation = gantry.observe(world, path)
+    story = Story(checker.scene_of(observation).view,
+                  checker.rollout_of(observation, gantry.motion(path)))
+    assert list(story.landings) == [0] * bool(words) and words in ''.join(story.landings.values())
 
 
 @pytest.mark.parametrize('doubt', [{'grip_doubt': 'who knows'}, {'landing_doubt': 'who knows'}])

@@ -97,7 +97,23 @@ def test_a_gripper_goes_as_fast_as_it_may():
     assert got.positions[1:, 1:] == pytest.approx(0.02 + 1.5 * fast)
 
 
+def test_an_arm_that_is_told_a_place_goes_as_fast_as_it_may():
+    exact = ActionReader(ROBOT, ActionFormat(RATE, (), tip_link=TIP))
+    limited = ActionReader(ROBOT, ActionFormat(RATE, (), limited_joints=ARM, tip_link=TIP))
+    tip = exact.tip_poses(np.zeros((1, 6)), READY)[0]
+    goal = np.r_[tip[:3, 3] + [0.0, 0.0, 0.25], Rotation.from_matrix(tip[:3, :3]).as_rotvec()]
+    actions = np.tile(goal, (12, 1))
+    asked, got = (reader.trajectory(actions, READY) for reader in (exact, limited))
+    most = np.array([ROBOT.limits[name].velocity for name in got.joint_names])
+    speeds = [np.abs(np.diff(each.positions, axis=0)) * RATE for each in (asked, got)]
+    assert (speeds[0] > most).any()
+    assert (speeds[1] <= most + 1e-9).all()
+    np.testing.assert_allclose(got.positions[-1], asked.positions[-1], atol=1e-9)
+
+
 @pytest.mark.parametrize('form, error, words', [
+    ({'rate': 1.0, 'joints': (), 'tip_link': TIP, 'limited_joints': ('nose',)},
+     ConfigurationError, 'limited_joints nose are not among the joints that are commanded'),
     ({'rate': 1.0, 'joints': ARM, 'limited_joints': ('nose',)}, ConfigurationError,
      'limited_joints nose are not'),
     ({'rate': 0.0, 'joints': ARM}, ConfigurationError, 'more than 0 Hz, got 0.0'),

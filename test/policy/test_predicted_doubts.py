@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from gantry import GRIPPER, motion, observe, ROBOT
-from scenes import can, pick_and_place, RED, World
+from scenes import can, Path, pick_and_place, RED, World
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.foresight import Story
@@ -155,3 +155,17 @@ def test_fingers_of_a_hand_that_is_stopped_close_where_it_is(carry):
         'times', 'positions', 'T_base_link')})
     assert gap_at_closing(scene, still, story, box) == math.inf
     assert math.isnan(gap_at_closing(scene, robot, story, Region((2, 2, 0), (3, 3, 1))))
+
+
+def test_a_thing_between_fingers_that_stop_on_either_side_of_it_is_as_far_as_they_are():
+    """A can of 4 cm between fingers that close to 7 cm; half a millimetre of it is not seen."""
+    at, low = (0.1, 0.15), 0.07
+    way = Path.through((0.0, *at, 0.25, 0.08), (1.0, *at, low, 0.08), (1.4, *at, low, 0.07),
+                       (2.0, *at, low, 0.07), frames=41)
+    meshes = load_meshes(ROBOT)
+    checker = RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
+    observation = observe(World().add(RED, can(0.02, 0.12, (*at, 0))), way)
+    scene, robot = checker.scene_of(observation), checker.rollout_of(observation, motion(way))
+    gap = gap_at_closing(scene, robot, Story(scene.view, robot), Region(
+        (0.05, 0.1, 0.0), (0.15, 0.2, 0.15)))
+    assert gap == pytest.approx(0.015, abs=0.002)

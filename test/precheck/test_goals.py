@@ -163,6 +163,19 @@ def test_the_parts_that_a_goal_is_about():
     assert Goal.of({'inside': {'region': BOX}}).fixture_parts == ()
 
 
+@pytest.mark.parametrize('other, words', [
+    ({'slides_by': {'distance': 0.1, 'direction': [0, -1, 0]}}, r'slide along \[0, -1, 0\]'),
+    ({'turns_by': {'angle': 1, 'axis': [0, 1, 0]}}, r'turn about \[0, 1, 0\]')])
+def test_one_part_does_not_move_in_two_ways(other, words):
+    slides = {'slides_by': {'distance': 0.1, 'direction': [0, 3, 0]}, 'starts_in': DRAWER}
+    with pytest.raises(ConfigurationError, match=r'is to slide along \[0, 1, 0\] and to ' + words):
+        Goal.of({'all_of': [slides, {'all_of': [other | {'starts_in': DRAWER}]}]})
+    again = {'slides_by': {'distance': 0.2, 'direction': [0, 1, 0]}, 'starts_in': DRAWER}
+    assert len(Goal.of({'all_of': [slides, again]}).fixture_parts) == 1
+    elsewhere = {'low': [0.5, 1.0, 0.0], 'high': [0.7, 1.2, 0.2]}
+    assert len(Goal.of({'all_of': [slides, other | {'starts_in': elsewhere}]}).fixture_parts) == 2
+
+
 @given(st.floats(-1, 1), st.floats(0, 0.3))
 def test_a_smaller_region_is_never_met_more(x, shrink):
     low, high = np.array(BOX['low']) - 0.3, np.array(BOX['high']) + 0.3

@@ -6,8 +6,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from gantry import motion, observe, simulator
-from scenes import box, Path, RED, World
+from scenes import box, CAMERA, cast, Path, RED, T_BASE_CAMERA, World
 
+from kinema4d_ros.camera import pointmap_from_depth
 from kinema4d_ros.world_model import load_world_model
 from kinema4d_ros.world_model.physics import why_not_available
 from kinema4d_ros.world_model.physics.blocks import blocks_of
@@ -74,6 +75,18 @@ def test_what_goes_on_as_a_fixture_right_above_it_is_a_part_of_that():
     seen = see_things(points, 2.0)
     assert len(seen.things) == 1 and seen.things[0].mask[82, 45]
     assert any(mask[65, 15] and mask[40, 30] for mask in seen.fixtures)
+
+
+def test_a_tray_that_is_too_long_for_a_thing_stays_though_most_of_it_is_short_enough():
+    tray = [box((0.29, 0.16, 0.025), (0, 0, 0)),
+            *(box((0.29, 0.01, 0.07), (0, y, 0)) for y in (-0.08, 0.08)),
+            *(box((0.01, 0.17, 0.09), (x, 0, 0)) for x in (-0.145, 0.145))]
+    depth, number = cast([box((1.2, 1.2, 0.1), (0, 0, -0.1)), *tray])
+    points = pointmap_from_depth(depth, CAMERA) @ T_BASE_CAMERA[:3, :3].T + T_BASE_CAMERA[:3, 3]
+    seen = see_things(points.astype(np.float32), 2.0)
+    floor = number == 1
+    assert floor.sum() > 500 and not any(thing.mask[floor].any() for thing in seen.things)
+    assert any(mask[floor].mean() > 0.95 for mask in seen.fixtures)
 
 
 def test_the_ridge_of_a_carton_is_its_middle_and_a_flat_box_is_as_deep_as_it_looks():

@@ -178,10 +178,10 @@ def _grasp(simulator: ShadowSimulator, scene: Scene, robot: RobotRollout, story:
 def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region,
                    stopped: float = math.inf) -> float:
     """
-    Return how far the goal's object was from between the fingers when they closed [m].
+    Return how far the fingers were from the goal's object when they closed [m].
 
-    The least of all times that they closed: 0 where a part of it was between them; infinite where
-    they never closed; NaN where no camera sees the object.
+    The least of all times that they closed, of what is seen of the object: 0 where they would have
+    touched it; infinite where they never closed; NaN where no camera sees the object.
 
     :param box: in which the object begins.
     :param stopped: when the robot runs into something [s]: from then on it closes where it is.
@@ -204,10 +204,25 @@ def gap_at_closing(scene: Scene, robot: RobotRollout, story: Told, box: Region,
         if moved and moved[0].first_frame <= frame:
             T = moved[0].T_base_body[frame]
             now = points @ T[:3, :3].T + T[:3, 3]
-        there = {min(each, farthest) for each in range(closing.first, closing.last + 1)}
-        gaps.append(min(float(fingers.distance(now, each, float(fingers.gap[frame])).min())
-                        for each in there))
+        gaps.append(min(_to_fingers(now, robot, each, min(each, farthest))
+                        for each in range(closing.first, closing.last + 1)))
     return min(gaps, default=math.inf)
+
+
+def _to_fingers(points: np.ndarray, robot: RobotRollout, frame: int, arm: int) -> float:
+    """Return how far points (N, 3) are from the fingers' boxes of one frame, the arm of another."""
+    names, T = robot.link_names, robot.T_base_link
+    palm = names.index(robot.hand.palm_link)
+    moved = T[arm, palm] @ np.linalg.inv(T[frame, palm])
+    least = math.inf
+    for link, box in zip(robot.hand.finger_links, robot.hand.finger_boxes, strict=True):
+        if box is None:
+            continue
+        back = np.linalg.inv(moved @ T[frame, names.index(link)])
+        local = points @ back[:3, :3].T + back[:3, 3]
+        beside = np.maximum(np.maximum(box[0] - local, local - box[1]), 0.0)
+        least = min(least, float(np.linalg.norm(beside, axis=1).min()))
+    return least
 
 
 def _near(point: np.ndarray, box: Region, around: float = _AROUND) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from kinema4d_ros.scene.segment import connected, find_object, normals_up
+from kinema4d_ros.scene.segment import connected, find_object, normals_up, Segment
 
 LARGEST = 0.25        # [m] longest horizontal extent of a thing; what is larger is surroundings
 _WIDEST = 400         # [px] wider pictures are segmented on every second pixel
@@ -17,6 +17,8 @@ _LEVEL = 0.004        # [m] resolution of the heights of levels
 _ABOVE = 0.005        # [m] what is higher than this above the ground is not the ground
 _LEAST = 25           # pixels of the smallest thing
 _TOP = 0.004          # [m] the highest surface of a pile is this thick
+_ALL_OF = 0.9         # of the longest extent allowed: what is as long and goes on was cut off there
+_UPRIGHT = 0.01       # [m] above what a thing stands on, where it goes on in nothing else
 _PILE = 4             # things that are taken off one pile, at most
 _STACKED = 0.006      # [m] what ends this far into another one from below stands under it
 _STACKED_LEAST = 40   # pixels of something under something else; fewer are its fragment
@@ -116,7 +118,8 @@ def _taken_apart(points: np.ndarray, pile: np.ndarray, ground: float, largest: f
         with np.errstate(invalid='ignore'):
             top = rest & (heights > np.percentile(heights[rest], 97) - _TOP)
         segment = find_object(left, top, min(largest, extent + 0.04)) if top.any() else None
-        if segment is None or (segment.mask & pile).sum() < least:
+        if segment is None or (segment.mask & pile).sum() < least \
+                or _is_cut_off(points, segment, rest, min(largest, extent + 0.04)):
             if extent <= largest:
                 return [*found, SeenThing(rest, ground)], []
             return found, [rest]
@@ -127,6 +130,27 @@ def _taken_apart(points: np.ndarray, pile: np.ndarray, ground: float, largest: f
         left = left.copy() if left is points else left
         left[segment.mask] = np.nan
     return found, [rest] if rest.sum() >= least else []
+
+
+def _is_cut_off(points: np.ndarray, segment: Segment, pile: np.ndarray, longest: float) -> bool:
+    """
+    Return whether a segment is as long as allowed, and what it was cut from goes on beside it.
+
+    Two walls of a tray that is too long are no thing: their hull would fill the tray.
+    """
+    if _extent(points[segment.mask]) < _ALL_OF * longest:
+        return False
+    with np.errstate(invalid='ignore'):
+        upright = points[..., 2] > segment.support_height + _UPRIGHT
+    mine, others = segment.mask & upright, pile & ~segment.mask & upright
+    for axis in (0, 1):
+        here, there = np.delete(points, 0, axis), np.delete(points, -1, axis)
+        with np.errstate(invalid='ignore'):
+            joined = np.linalg.norm(here - there, axis=-1) < _SAME_SURFACE
+        for one, other in ((mine, others), (others, mine)):
+            if (np.delete(one, 0, axis) & np.delete(other, -1, axis) & joined).any():
+                return True
+    return False
 
 
 def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:
