@@ -18,7 +18,7 @@ from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import HeldObject, RobotRollout
 from kinema4d_ros.world_model.physics.blocks import blocks_of, IsFree, seen_free
-from kinema4d_ros.world_model.physics.pieces import pieces_of
+from kinema4d_ros.world_model.physics.pieces import pieces_of, tilted_pieces
 from kinema4d_ros.world_model.physics.things import LARGEST, see_things
 from kinema4d_ros.world_model.physics.world import Thing, RigidWorld
 
@@ -84,6 +84,8 @@ def reconstruct(view: SceneView, largest: float = LARGEST, *,
         else:
             axis = axis_of_top(points[mask], body.center[:2], view.seen.T_base_camera[:2, 3])
             pieces = pieces_of(body, axis, None if axis is None else points[mask])
+            if pieces is not None and pieces.is_hollow:
+                pieces = tilted_pieces(points[mask]) or pieces
         if pieces is not None:
             things.append(Thing(body, pieces, mask))
     is_free = seen_free(view)

@@ -24,6 +24,10 @@ _SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
 _CELL = 0.01          # [m] side of the cells by which it is found what is below a fixture
 _BELOW, _ABOVE_TOP = 0.02, 0.03     # [m] around a thing's top, where a fixture goes on above it
 _UNDER = 0.5          # share of a thing's cells that have the fixture above them: it is part of it
+_STEEP = 0.008        # [m] horizontally between neighbouring pixels of one wall, at most
+_REACH = 0.015        # [m] between them in all, at most; what `connected` takes for one surface
+_BESIDE = 0.006       # [m] by which two that stand on each other reach past each other's ends
+_SMALL = 0.1          # of a pile is the smaller one of two, at least
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 
 
@@ -73,7 +77,8 @@ def see_things(points: np.ndarray, reach: float, largest: float = LARGEST) -> Se
     numbers, counts = np.unique(label[label > 0], return_counts=True)
     for number in numbers[counts >= least]:
         things, rest = _taken_apart(coarse, label == number, ground, largest, least)
-        found += things
+        for thing in things:
+            found += _unstacked(coarse, thing)
         fixtures += rest
     things = []
     for thing in _put_together(coarse, found):
@@ -127,6 +132,33 @@ def _taken_apart(points: np.ndarray, pile: np.ndarray, ground: float, largest: f
         left = left.copy() if left is points else left
         left[segment.mask] = np.nan
     return found, [rest] if rest.sum() >= least else []
+
+
+def _unstacked(points: np.ndarray, thing: SeenThing) -> list[SeenThing]:
+    """
+    Return two things for what is one upon another with no level surface between them.
+
+    A bowl that leans on the rim of another one hangs together with it. But its side goes back
+    below its own rim, so at its end the next pixel is farther away or nearer. Two parts are two
+    things if one of them ends where the other begins.
+    """
+    rows, columns = np.nonzero(thing.mask)
+    window = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+    mask = thing.mask[window]
+    label = connected(points[window] * np.float32([_REACH / _STEEP, _REACH / _STEEP, 1.0]), mask)
+    numbers, counts = np.unique(label[mask], return_counts=True)
+    order = np.argsort(-counts)[:2]
+    if len(order) < 2 or counts[order[1]] < max(_STACKED_LEAST, _SMALL * mask.sum()):
+        return [thing]
+    heights = [points[window][..., 2][label == numbers[number]] for number in order]
+    lower, upper = sorted((0, 1), key=lambda number: float(np.median(heights[number])))
+    top = float(np.quantile(heights[lower], 0.98))
+    if float(np.quantile(heights[upper], 0.02)) < top - _BESIDE:
+        return [thing]
+    under = np.zeros(thing.mask.shape, bool)
+    under[window] = mask & ((label == numbers[order[lower]])
+                            | ((label != numbers[order[upper]]) & (points[window][..., 2] < top)))
+    return [SeenThing(thing.mask & ~under, top), SeenThing(under, thing.support)]
 
 
 def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:
