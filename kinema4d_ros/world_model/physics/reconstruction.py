@@ -35,6 +35,7 @@ _STACK = 0.015        # [m] between the top of one thing and the bottom of anoth
 _ROOF = 0.008         # [m] the top of a thing is this thick
 _LEAST_SHIFT = 0.003  # [m] by which the top has a thing's axis elsewhere
 _DEEPEST = 1.15       # times its width a thing is deep, at most, where only the top says how deep
+_LEAST_BENEATH = 3    # of every third point of what carries a thing that lie in its outline
 _LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
 
 
@@ -195,12 +196,13 @@ def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],
     """
     Return the level parts of fixtures that things stand on, (N, 3) hulls, also below the things.
 
-    The thing hides what carries it, and what is seen around is taken to go on below.
+    The thing hides what carries it, and what is seen around is taken to go on below, unless
+    another thing is seen to carry it: a plate in the place of that would throw it up.
     """
     found = []
     for thing in things:
         level = thing.body.bottom
-        if level < ground + _RAISED:
+        if level < ground + _RAISED or _stands_on_a_thing(thing, things):
             continue
         outline = thing.body.base_outline
         low, high = outline.min(0) - _AROUND, outline.max(0) + _AROUND
@@ -215,6 +217,19 @@ def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],
                                          for z in (ground - 0.02, level)]))
             break
     return found
+
+
+def _stands_on_a_thing(thing: Thing, things: Sequence[Thing]) -> bool:
+    """Return whether a thing ends below where another one, seen beneath it, has its top."""
+    outline = cv2.convexHull(thing.body.vertices[:, :2].astype(np.float32))
+    for other in things:
+        if other is thing or abs(other.body.top - thing.body.bottom) > _STACK:
+            continue
+        beneath = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0
+                   for x, y in other.body.vertices[::3, :2]]
+        if sum(beneath) > _LEAST_BENEATH:
+            return True
+    return False
 
 
 def held_thing(held: HeldObject, robot: RobotRollout) -> Thing | None:
