@@ -35,7 +35,7 @@ _STACK = 0.015        # [m] between the top of one thing and the bottom of anoth
 _ROOF = 0.008         # [m] the top of a thing is this thick
 _LEAST_SHIFT = 0.003  # [m] by which the top has a thing's axis elsewhere
 _DEEPEST = 1.15       # times its width a thing is deep, at most, where only the top says how deep
-_LEAST_BENEATH = 3    # of every third point of what carries a thing that lie in its outline
+_LEAST_BENEATH = 1e-4  # [m^2] of the outline of what carries a thing that are beneath it
 _LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
 
 
@@ -225,9 +225,8 @@ def _stands_on_a_thing(thing: Thing, things: Sequence[Thing]) -> bool:
     for other in things:
         if other is thing or abs(other.body.top - thing.body.bottom) > _STACK:
             continue
-        beneath = [cv2.pointPolygonTest(outline, (float(x), float(y)), False) >= 0
-                   for x, y in other.body.vertices[::3, :2]]
-        if sum(beneath) > _LEAST_BENEATH:
+        beneath = cv2.convexHull(other.body.vertices[:, :2].astype(np.float32))
+        if cv2.intersectConvexConvex(outline, beneath)[0] > _LEAST_BENEATH:
             return True
     return False
 

@@ -24,9 +24,10 @@ _SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
 _CELL = 0.01          # [m] side of the cells by which it is found what is below a fixture
 _BELOW, _ABOVE_TOP = 0.02, 0.03     # [m] around a thing's top, where a fixture goes on above it
 _UNDER = 0.5          # share of a thing's cells that have the fixture above them: it is part of it
-_STEEP = 0.008        # [m] horizontally between neighbouring pixels of one wall, at most
+_STEEP = 0.008, 0.0065, 0.005     # [m] horizontally between neighbouring pixels of one wall
 _REACH = 0.015        # [m] between them in all, at most; what `connected` takes for one surface
-_BESIDE = 0.006       # [m] by which two that stand on each other reach past each other's ends
+_INTO = 0.008         # [m] by which what leans on a rim reaches below it, where it is seen
+_SIDES = 0.02         # [m] of height: what is lower is a lid, not what stands on something
 _SMALL = 0.1          # of a pile is the smaller one of two, at least
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 
@@ -144,21 +145,26 @@ def _unstacked(points: np.ndarray, thing: SeenThing) -> list[SeenThing]:
     """
     rows, columns = np.nonzero(thing.mask)
     window = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
-    mask = thing.mask[window]
-    label = connected(points[window] * np.float32([_REACH / _STEEP, _REACH / _STEEP, 1.0]), mask)
-    numbers, counts = np.unique(label[mask], return_counts=True)
-    order = np.argsort(-counts)[:2]
-    if len(order) < 2 or counts[order[1]] < max(_STACKED_LEAST, _SMALL * mask.sum()):
+    mask, local = thing.mask[window], points[window]
+    if np.ptp(local[mask][:, 2]) < 2 * _SIDES:
         return [thing]
-    heights = [points[window][..., 2][label == numbers[number]] for number in order]
-    lower, upper = sorted((0, 1), key=lambda number: float(np.median(heights[number])))
-    top = float(np.quantile(heights[lower], 0.98))
-    if float(np.quantile(heights[upper], 0.02)) < top - _BESIDE:
-        return [thing]
-    under = np.zeros(thing.mask.shape, bool)
-    under[window] = mask & ((label == numbers[order[lower]])
-                            | ((label != numbers[order[upper]]) & (points[window][..., 2] < top)))
-    return [SeenThing(thing.mask & ~under, top), SeenThing(under, thing.support)]
+    for steep in _STEEP:
+        label = connected(local * np.float32([_REACH / steep, _REACH / steep, 1.0]), mask)
+        numbers, counts = np.unique(label[mask], return_counts=True)
+        order = np.argsort(-counts)[:2]
+        if len(order) < 2 or counts[order[1]] < max(_STACKED_LEAST, _SMALL * mask.sum()):
+            continue
+        parts = [label == numbers[number] for number in order]
+        ends = [np.quantile(local[part][:, 2], [0.05, 0.98]) for part in parts]
+        lower, upper = (0, 1) if ends[0].sum() < ends[1].sum() else (1, 0)
+        top = float(ends[lower][1])
+        if ends[upper][0] < top - _INTO or np.ptp(ends[upper]) < _SIDES \
+                or np.ptp(ends[lower]) < _SIDES:
+            continue
+        under = np.zeros(thing.mask.shape, bool)
+        under[window] = parts[lower] | (mask & ~parts[upper] & (local[..., 2] < top))
+        return [SeenThing(thing.mask & ~under, top), SeenThing(under, thing.support)]
+    return [thing]
 
 
 def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:
