@@ -175,7 +175,9 @@ class Grip:
         for number in self._leaving:
             data.eq_active[self._weld[number]] = 0
             # Nothing but a velocity wakes what fell asleep while the hand stood still.
-            data.qvel[int(self._model.joint(f'thing{number}').dofadr[0]) + 2] -= _NUDGE
+            dof = int(self._model.joint(f'thing{number}').dofadr[0])
+            data.qvel[dof + 2] -= _NUDGE
+            data.qvel[dof + 3:dof + 6] += self._assumed.release_spin
         self.held = self._stopped = self._overcome_since = None
         self._from_start = []
         self._pressed_since.clear()

@@ -20,6 +20,10 @@ _BELOW_LID = 0.008     # [m] surface that far below the hull's lid speaks for a 
 _HOLLOW_SHARE = 0.04   # of the surface that must lie below the lid
 _FLATTEST = 0.02       # [m] lower things are not hollow
 _GRID = 0.003          # [m] points closer than this are one
+_RIM_SECTORS, _RIM_LEAST = 24, 18    # around its middle, and those that must show a rim
+_RIM_OFF = 0.004       # [m] root of the mean square by which a rim is off its plane, at most
+_TILTED = np.deg2rad(6.0), np.deg2rad(40.0)    # of a rim that is not level: least and most
+_SHELL = 0.003         # [m] thickness of the bottom of what stands tilted
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +44,80 @@ def pieces_of(body: Body, axis: np.ndarray | None = None,
     :param seen: (N, 3) [m] its surface without what `Body` has made of the back, where that is to
         be made anew about the axis.
     """
-    bottom, top = body.bottom, body.top
     points = np.asarray(body.vertices if seen is None else seen, np.float64)
     points = points[np.isfinite(points).all(axis=1)]
+    if axis is not None:
+        points = np.concatenate([points, _turned(points, axis)])
+    return _pieces(points, body.bottom, body.top, body.center[:2])
+
+
+def tilted_pieces(seen: np.ndarray) -> Pieces | None:
+    """
+    Return the pieces of an open thing that stands tilted; None for what does not.
+
+    A bowl that leans on the edge of another one has a flat bottom all the same, on which it comes
+    to stand when it is put down; its rim says which way that faces. What is seen of it mirrors
+    about the axis of the rim.
+
+    :param seen: (N, 3) [m] base frame, as seen.
+    """
+    points = np.asarray(seen, np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    T = rim_frame(points)
+    if T is None or not _TILTED[0] < np.arccos(np.clip(T[2, 2], -1.0, 1.0)) < _TILTED[1]:
+        return None
+    local = (points - T[:3, 3]) @ T[:3, :3]
+    local = np.concatenate([local, _turned(local, np.zeros(2))])
+    bottom, top = float(np.quantile(local[:, 2], 0.005)) - _SHELL, float(local[:, 2].max())
+    found = _pieces(local, bottom, top, np.zeros(2))
+    if found is None or not found.is_hollow:
+        return None
+    return Pieces(tuple(hull @ T[:3, :3].T + T[:3, 3] for hull in found.hulls), True)
+
+
+def rim_frame(points: np.ndarray) -> np.ndarray | None:
+    """
+    Return the frame (4, 4) of a rim: its middle, z out of its plane, upwards; None without one.
+
+    :param points: (N, 3) [m] base frame, z up, of all that is seen of the thing.
+    """
+    if len(points) < _RIM_SECTORS:
+        return None
+    (x, y), _, _ = cv2.minAreaRect(points[:, :2].astype(np.float32))
+    way = points[:, :2] - (x, y)
+    sector = ((np.arctan2(way[:, 1], way[:, 0]) / (2 * np.pi)) % 1.0 * _RIM_SECTORS).astype(int)
+    tops = [np.flatnonzero(sector == number) for number in range(_RIM_SECTORS)]
+    rim = np.array([points[each[points[each, 2].argmax()]] for each in tops if len(each)])
+    if len(rim) < _RIM_LEAST:
+        return None
+    middle = rim.mean(0)
+    normal = np.linalg.svd(rim - middle, full_matrices=False)[2][2]
+    normal = normal * np.sign(normal[2] or 1.0)
+    if float(np.sqrt((((rim - middle) @ normal) ** 2).mean())) > _RIM_OFF:
+        return None
+    side = np.cross([0.0, 1.0, 0.0], normal)
+    side /= np.linalg.norm(side)
+    flat = np.stack([side, np.cross(normal, side)])
+    (u, v), _, _ = cv2.minAreaRect(((rim - middle) @ flat.T).astype(np.float32))
+    T = np.eye(4)
+    T[:3, :3] = np.stack([*flat, normal], axis=1)
+    T[:3, 3] = middle + u * flat[0] + v * flat[1]
+    return T
+
+
+def _turned(points: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return points (N, 3) turned by half a turn about an upright axis at (2,)."""
+    return np.asarray(points * [-1, -1, 1] + [2 * axis[0], 2 * axis[1], 0])
+
+
+def _pieces(points: np.ndarray, bottom: float, top: float, middle: np.ndarray) -> Pieces | None:
+    """
+    Return the convex pieces of the surface (N, 3) of what stands upright.
+
+    :param middle: (2,) [m] horizontally.
+    """
     if len(points) < 4:
         return None
-    if axis is not None:
-        turned = points * [-1, -1, 1] + [2 * axis[0], 2 * axis[1], 0]
-        points = np.concatenate([points, turned])
     points = _thinned(points)
     points[:, 2] = np.maximum(points[:, 2], bottom)
     height = top - bottom
@@ -64,7 +134,7 @@ def pieces_of(body: Body, axis: np.ndarray | None = None,
         return Pieces((whole[hull.vertices],), False)
     floor = min(max(float(np.quantile(points[deep, 2], 0.05)), bottom + 0.004),
                 bottom + 0.35 * height)
-    return Pieces((*_walls(points, body.center[:2], floor, top),
+    return Pieces((*_walls(points, middle, floor, top),
                    _bottom(points, bottom, floor)), True)
 
 

@@ -18,7 +18,7 @@ from kinema4d_ros.scene import Scene
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import HeldObject, RobotRollout
 from kinema4d_ros.world_model.physics.blocks import blocks_of, IsFree, seen_free
-from kinema4d_ros.world_model.physics.pieces import pieces_of
+from kinema4d_ros.world_model.physics.pieces import pieces_of, tilted_pieces
 from kinema4d_ros.world_model.physics.things import LARGEST, see_things
 from kinema4d_ros.world_model.physics.world import Thing, RigidWorld
 
@@ -35,6 +35,7 @@ _STACK = 0.015        # [m] between the top of one thing and the bottom of anoth
 _ROOF = 0.008         # [m] the top of a thing is this thick
 _LEAST_SHIFT = 0.003  # [m] by which the top has a thing's axis elsewhere
 _DEEPEST = 1.15       # times its width a thing is deep, at most, where only the top says how deep
+_LEAST_BENEATH = 1e-4  # [m^2] of the outline of what carries a thing that are beneath it
 _LEAST_AROUND = 20    # points at the level of a thing that make a fixture its shelf
 
 
@@ -84,6 +85,8 @@ def reconstruct(view: SceneView, largest: float = LARGEST, *,
         else:
             axis = axis_of_top(points[mask], body.center[:2], view.seen.T_base_camera[:2, 3])
             pieces = pieces_of(body, axis, None if axis is None else points[mask])
+            if pieces is not None and pieces.is_hollow:
+                pieces = tilted_pieces(points[mask]) or pieces
         if pieces is not None:
             things.append(Thing(body, pieces, mask))
     is_free = seen_free(view)
@@ -193,12 +196,13 @@ def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],
     """
     Return the level parts of fixtures that things stand on, (N, 3) hulls, also below the things.
 
-    The thing hides what carries it, and what is seen around is taken to go on below.
+    The thing hides what carries it, and what is seen around is taken to go on below, unless
+    another thing is seen to carry it: a plate in the place of that would throw it up.
     """
     found = []
     for thing in things:
         level = thing.body.bottom
-        if level < ground + _RAISED:
+        if level < ground + _RAISED or _stands_on_a_thing(thing, things):
             continue
         outline = thing.body.base_outline
         low, high = outline.min(0) - _AROUND, outline.max(0) + _AROUND
@@ -213,6 +217,18 @@ def shelves(things: Sequence[Thing], fixtures: Sequence[np.ndarray],
                                          for z in (ground - 0.02, level)]))
             break
     return found
+
+
+def _stands_on_a_thing(thing: Thing, things: Sequence[Thing]) -> bool:
+    """Return whether a thing ends below where another one, seen beneath it, has its top."""
+    outline = cv2.convexHull(thing.body.vertices[:, :2].astype(np.float32))
+    for other in things:
+        if other is thing or abs(other.body.top - thing.body.bottom) > _STACK:
+            continue
+        beneath = cv2.convexHull(other.body.vertices[:, :2].astype(np.float32))
+        if cv2.intersectConvexConvex(outline, beneath)[0] > _LEAST_BENEATH:
+            return True
+    return False
 
 
 def held_thing(held: HeldObject, robot: RobotRollout) -> Thing | None:

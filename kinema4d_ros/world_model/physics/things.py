@@ -26,6 +26,11 @@ _SAME_SURFACE = 0.012 # [m] neighbouring pixels this far apart show one surface
 _CELL = 0.01          # [m] side of the cells by which it is found what is below a fixture
 _BELOW, _ABOVE_TOP = 0.02, 0.03     # [m] around a thing's top, where a fixture goes on above it
 _UNDER = 0.5          # share of a thing's cells that have the fixture above them: it is part of it
+_STEEP = 0.008, 0.0065, 0.005     # [m] horizontally between neighbouring pixels of one wall
+_REACH = 0.015        # [m] between them in all, at most; what `connected` takes for one surface
+_INTO = 0.008         # [m] by which what leans on a rim reaches below it, where it is seen
+_SIDES = 0.02         # [m] of height: what is lower is a lid, not what stands on something
+_SMALL = 0.1          # of a pile is the smaller one of two, at least
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 
 
@@ -75,7 +80,8 @@ def see_things(points: np.ndarray, reach: float, largest: float = LARGEST) -> Se
     numbers, counts = np.unique(label[label > 0], return_counts=True)
     for number in numbers[counts >= least]:
         things, rest = _taken_apart(coarse, label == number, ground, largest, least)
-        found += things
+        for thing in things:
+            found += _unstacked(coarse, thing)
         fixtures += rest
     things = []
     for thing in _put_together(coarse, found):
@@ -151,6 +157,38 @@ def _is_cut_off(points: np.ndarray, segment: Segment, pile: np.ndarray, longest:
             if (np.delete(one, 0, axis) & np.delete(other, -1, axis) & joined).any():
                 return True
     return False
+
+
+def _unstacked(points: np.ndarray, thing: SeenThing) -> list[SeenThing]:
+    """
+    Return two things for what is one upon another with no level surface between them.
+
+    A bowl that leans on the rim of another one hangs together with it. But its side goes back
+    below its own rim, so at its end the next pixel is farther away or nearer. Two parts are two
+    things if one of them ends where the other begins.
+    """
+    rows, columns = np.nonzero(thing.mask)
+    window = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+    mask, local = thing.mask[window], points[window]
+    if np.ptp(local[mask][:, 2]) < 2 * _SIDES:
+        return [thing]
+    for steep in _STEEP:
+        label = connected(local * np.float32([_REACH / steep, _REACH / steep, 1.0]), mask)
+        numbers, counts = np.unique(label[mask], return_counts=True)
+        order = np.argsort(-counts)[:2]
+        if len(order) < 2 or counts[order[1]] < max(_STACKED_LEAST, _SMALL * mask.sum()):
+            continue
+        parts = [label == numbers[number] for number in order]
+        ends = [np.quantile(local[part][:, 2], [0.05, 0.98]) for part in parts]
+        lower, upper = (0, 1) if ends[0].sum() < ends[1].sum() else (1, 0)
+        top = float(ends[lower][1])
+        if ends[upper][0] < top - _INTO or np.ptp(ends[upper]) < _SIDES \
+                or np.ptp(ends[lower]) < _SIDES:
+            continue
+        under = np.zeros(thing.mask.shape, bool)
+        under[window] = parts[lower] | (mask & ~parts[upper] & (local[..., 2] < top))
+        return [SeenThing(thing.mask & ~under, top), SeenThing(under, thing.support)]
+    return [thing]
 
 
 def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]:

@@ -57,6 +57,8 @@ class Assumptions:
     grasp_shift: np.ndarray = field(default_factory=lambda: np.zeros(3))
     #: (3,) [rad] by which it turns as they do, frame of the world
     grasp_turn: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    #: (3,) [rad/s] with which it turns when it is let go, as one finger leaves it first
+    release_spin: np.ndarray = field(default_factory=lambda: np.zeros(3))
     rolling: float = ROLLING                    # [m] friction of what rolls
 
 
