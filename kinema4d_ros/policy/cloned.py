@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_chunks import ActionFormat
-from kinema4d_ros.policy.hand_features import ACTIONS, CHUNK, FEATURES, hand_features
+from kinema4d_ros.policy.hand_features import (ACTIONS, CHUNK, chunk_of_hand, FEATURES,
+                                                hand_features)
 from kinema4d_ros.policy.pick_and_place import GRIP, lay_out
 from kinema4d_ros.policy.scripted import CLOSED, FINGERS, HAND_LINK, OPEN, RATE
 from kinema4d_ros.policy.task_start import TaskStart
@@ -141,18 +142,3 @@ class ClonedPolicy:
         if self._stands >= _STANDS:
             return np.zeros((0, 9))
         return np.c_[chunk_of_hand(here[0], turn[0], steps, self._view.rotation), fingers, fingers]
-
-
-def chunk_of_hand(here: np.ndarray, turn: float, steps: np.ndarray, first: Rotation) -> np.ndarray:
-    """
-    Return hand poses x y z [m] x y z w, (CHUNK, 7), of answered steps.
-
-    :param here: (3,) of the grip point [m].
-    :param turn: about z since the start [rad].
-    :param steps: (CHUNK, ACTIONS) [m, rad, m].
-    :param first: T_base_hand's rotation at the start.
-    """
-    rotations = Rotation.from_rotvec(
-        np.c_[np.zeros((len(steps), 2)), turn + steps[:, 3]]) * first
-    down = rotations.as_matrix()[:, :, 2]
-    return np.c_[here + steps[:, :3] - GRIP * down, rotations.as_quat()]

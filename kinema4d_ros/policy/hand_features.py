@@ -5,6 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from kinema4d_ros.policy.pick_and_place import GRIP
+
 CHUNK = 10               # actions of an answer
 FEATURES, ACTIONS = 17, 5      # numbers that it sees, and of an action: dx dy dz, dyaw, opening
 #: of a layout: grasp xyz, release xyz, lifted height [m], yaws of the hand there [rad]
@@ -29,3 +34,18 @@ def hand_features(xp: Any, places: Any, turns: Any, is_open: Any, has_closed: An
            turns - layout[:, 8]]
     return xp.concatenate([to_grasp / _FAR, to_release / _FAR, xp.stack(one, -1),
                            xp.tanh(to_grasp / _NEAR), xp.tanh(to_release / _NEAR)], -1)
+
+
+def chunk_of_hand(here: np.ndarray, turn: float, steps: np.ndarray, first: Rotation) -> np.ndarray:
+    """
+    Return hand poses x y z [m] x y z w, (CHUNK, 7), of answered steps.
+
+    :param here: (3,) of the grip point [m].
+    :param turn: about z since the start [rad].
+    :param steps: (CHUNK, ACTIONS) [m, rad, m].
+    :param first: T_base_hand's rotation at the start.
+    """
+    rotations = Rotation.from_rotvec(
+        np.c_[np.zeros((len(steps), 2)), turn + steps[:, 3]]) * first
+    down = rotations.as_matrix()[:, :, 2]
+    return np.c_[here + steps[:, :3] - GRIP * down, rotations.as_quat()]

@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_format import ActionFormat, GripperColumn
-from kinema4d_ros.policy.cloned import chunk_of_hand, HALF, SCALE
-from kinema4d_ros.policy.hand_features import ACTIONS, CHUNK, FEATURES, hand_features, LAYOUT
+from kinema4d_ros.policy.cloned import HALF, SCALE
+from kinema4d_ros.policy.hand_features import (ACTIONS, CHUNK, chunk_of_hand, FEATURES,
+                                                hand_features, LAYOUT)
 from kinema4d_ros.policy.pick_and_place import GRIP
 from kinema4d_ros.policy.scripted import CLOSED, FINGERS, HAND_LINK, OPEN, RATE
 from kinema4d_ros.policy.types import PolicyObservation
