@@ -30,22 +30,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 from kinema4d_ros import __version__  # noqa: E402 - after the path
+from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
 from kinema4d_ros.policy.closed_loop.records import read_records  # noqa: E402
 from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
+from kinema4d_ros.policy.cloned import ClonedPolicy  # noqa: E402
+from kinema4d_ros.policy.picture_policy import PicturePolicy, VIEW  # noqa: E402
+from kinema4d_ros.policy.preset import PolicyPreset  # noqa: E402
 from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
 from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
 from kinema4d_ros.policy.types import Policy, TaskWorld  # noqa: E402
 from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings  # noqa: E402
+from kinema4d_ros.robot.robot import Robot  # noqa: E402
 from kinema4d_ros.serialization import to_plain  # noqa: E402
 
 KEPT_APART = range(30, 50)      # initial states that nothing is recorded of or tuned on
 HORIZON = 25.0                  # [s]
+PICTURE_PRESET = REPOSITORY / 'scripts' / 'picture_policy.yaml'      # of policies that see
 
 
 def numbers(text: str) -> list[int]:
@@ -62,6 +70,10 @@ def arguments() -> argparse.Namespace:
     starts = commands.add_parser('starts', help='write what is seen first, one episode each')
     starts.add_argument('--task', required=True, help='suite/number, separated by commas')
     starts.add_argument('--init', type=numbers, required=True, help='initial states, 0-29')
+    demonstrate = commands.add_parser('demonstrate', help='record the scripted expert with '
+                                      'pictures, for policies that see')
+    demonstrate.add_argument('--starts', type=Path, required=True, help='folder of episodes')
+    demonstrate.add_argument('--repeats', type=int, default=2, help='of each start')
     for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
@@ -73,7 +85,11 @@ def arguments() -> argparse.Namespace:
                                  'physics, ...')
     train = commands.add_parser('train', help='clone the scripted expert, as it moves from the '
                                 'first observation of recorded episodes')
-    train.add_argument('--starts', type=Path, nargs='+', required=True, help='folders of episodes')
+    taught = train.add_mutually_exclusive_group(required=True)
+    taught.add_argument('--starts', type=Path, nargs='+', help='folders of episodes: policies that '
+                        'see states')
+    taught.add_argument('--demonstrations', type=Path, nargs='+', help='folders of what '
+                        '`demonstrate` wrote: policies that see pictures')
     train.add_argument('--steps', type=numbers, default=[300, 1500, 12000],
                        help='after which a policy is written each')
     serve = commands.add_parser('serve', help='serve one policy in the dialect of openpi')
@@ -95,7 +111,6 @@ def write_starts(options: argparse.Namespace) -> None:
     if bad := sorted(set(options.init) & set(KEPT_APART)):
         raise PolicyError(f'initial states {bad} are kept apart; choose some of 0-29')
     from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
-    from kinema4d_ros.robot.robot import Robot
 
     urdf = (REPOSITORY / 'urdf' / 'panda' / 'panda.urdf').read_text()
     robot = Robot.from_urdf(urdf)
@@ -118,39 +133,79 @@ def scene_of(suite: str, task: int):
         return LiberoScene(suite, task)
 
 
+def demonstrate_all(options: argparse.Namespace) -> None:
+    """Record the expert from each start, as often as asked."""
+    from kinema4d_ros.episodes.libero.render import SceneRenderer
+    from kinema4d_ros.policy.simulated.demonstration import demonstrate, write_demonstration
+
+    scene = renderer = None
+    for path in sorted(options.starts.glob('*.mcap')):
+        wanted = [repeat for repeat in range(options.repeats)
+                  if not (options.out / f'{path.stem}_{repeat}.npz').exists()]
+        if not wanted:
+            continue
+        episode = Episode.open(path)
+        meta, start = episode.metadata, TaskStart.of(episode)
+        if meta.init in KEPT_APART:
+            raise PolicyError(f'{path} begins from an initial state that is kept apart')
+        if scene is None or (scene.suite, scene.task) != (meta.suite, meta.task):
+            if renderer is not None:
+                renderer.close()
+            scene = scene_of(meta.suite, meta.task)
+            camera = episode.observation().view.camera
+            renderer = SceneRenderer(scene, meta.camera, camera.height, camera.width)
+        robot = Robot.from_urdf(episode.robot_description)
+        for repeat in wanted:
+            noted = demonstrate(scene, robot, start, meta.init, renderer, repeat)
+            print(path.stem, repeat, len(noted['pictures']), noted['success'], flush=True)
+            write_demonstration(options.out / f'{path.stem}_{repeat}.npz', start.instruction,
+                                noted)
+
+
+def sees(name: str) -> bool:
+    """Return whether a policy is one that looks at pictures: the file of one."""
+    if not name.endswith('.npz') or not Path(name).is_file():
+        return False
+    with np.load(name, allow_pickle=False) as file:
+        return 'instructions' in file.files
+
+
 def policy_of(name: str, start: TaskStart) -> Policy:
     """Return a policy by its name, for a start."""
     if name in SCRIPTED:
         return ScriptedPolicy(start, SCRIPTED[name])
+    if sees(name):
+        return PicturePolicy.load(Path(name), Robot.from_urdf(start.robot_description))
     if name.endswith('.npz'):
-        from kinema4d_ros.policy.cloned import ClonedPolicy
-
         return ClonedPolicy.load(Path(name), start)
     raise PolicyError(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.npz')
 
 
-def simulated_worlds(paths: list[Path]) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
+def simulated_worlds(paths: list[Path], with_pictures: bool
+                     ) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
     """Yield the simulator at each start, with the name of the task."""
-    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.episodes.libero.render import SceneRenderer
     from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
-    from kinema4d_ros.robot.robot import Robot
 
-    scene = None
+    scene, views = None, {}
     for path in paths:
         episode = Episode.open(path)
         start, meta = TaskStart.of(episode), episode.metadata
         if scene is None or (scene.suite, scene.task) != (meta.suite, meta.task):
             scene = scene_of(meta.suite, meta.task)
+            if with_pictures:
+                for view in views.values():
+                    view.close()
+                camera = episode.observation().view.camera
+                views = {VIEW: SceneRenderer(scene, meta.camera, camera.height, camera.width)}
         yield start, f'{meta.suite}/{meta.task}', LiberoWorld(
-            scene, Robot.from_urdf(episode.robot_description), meta.init)
+            scene, Robot.from_urdf(episode.robot_description), meta.init, views)
 
 
 def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
     """Yield the world as a model predicts it from each start, with the name of the task."""
-    from kinema4d_ros.episodes import Episode
     from kinema4d_ros.policy.closed_loop.starts import goal_of
     from kinema4d_ros.policy.closed_loop.world import PredictedWorld
-    from kinema4d_ros.robot.robot import Robot
     from kinema4d_ros.simulator import ShadowSimulator
 
     settings = settings_of(model)
@@ -207,7 +262,8 @@ def run_all(options: argparse.Namespace) -> None:
     version = json.dumps({'package': __version__, 'world': label, 'horizon': HORIZON}
                          | ({} if is_true else {'precheck': to_plain(settings_of(options.world))}),
                          sort_keys=True)
-    worlds = simulated_worlds(paths) if is_true else predicted_worlds(paths, options.world)
+    worlds = simulated_worlds(paths, any(sees(name) for name, _ in wanted)) if is_true \
+        else predicted_worlds(paths, options.world)
     for start, task, world in worlds:
         for name, seed in wanted:
             if (label, Path(name).stem, start.name, seed) in known:
@@ -231,9 +287,11 @@ def run_all(options: argparse.Namespace) -> None:
 
 def train_policies(options: argparse.Namespace) -> None:
     """Train a policy, and write it after each number of steps."""
-    from kinema4d_ros.episodes import Episode
     from kinema4d_ros.policy.cloning import save, train
 
+    if options.demonstrations:
+        train_seeing(options)
+        return
     starts = []
     for path in sorted(path for folder in options.starts for path in folder.glob('*.mcap')):
         with contextlib.suppress(PolicyError):      # no pick-and-place
@@ -245,17 +303,34 @@ def train_policies(options: argparse.Namespace) -> None:
         print(f'{path}: mean squared error {loss:.4f}', flush=True)
 
 
+def train_seeing(options: argparse.Namespace) -> None:
+    """Train a policy that sees pictures, and write it after each number of steps."""
+    from kinema4d_ros.policy.picture_cloning import Demonstrations, save_pictures, train_pictures
+
+    paths = sorted(path for folder in options.demonstrations for path in folder.glob('*.npz'))
+    robot = Robot.from_file(REPOSITORY / 'urdf' / 'panda' / 'panda.urdf')
+    shown = Demonstrations.read(paths, robot)
+    print(f'{len(paths)} demonstrations, {len(shown.pictures)} pictures', flush=True)
+    for steps, arrays, off in train_pictures(shown, options.steps):
+        path = options.out / f'seeing_{steps}.npz'
+        save_pictures(path, arrays)
+        print(f'{path}: places off by {100 * off:.1f} cm, {time.process_time():.0f} s', flush=True)
+
+
 def serve(options: argparse.Namespace) -> None:
     """Serve a policy until Ctrl-C; it is asked with all joint positions [rad or m] in order."""
-    from kinema4d_ros.episodes import Episode
-    from kinema4d_ros.policy.wire import ObservationKeys, serve_policy, StateKey
+    from kinema4d_ros.policy.wire import ObservationKeys, preset_keys, serve_policy, StateKey
 
     start = TaskStart.of(Episode.open(options.start))
+    policy, robot = policy_of(options.policy, start), Robot.from_urdf(start.robot_description)
     keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
                                             tuple(start.joint_positions)),))
-    with serve_policy(policy_of(options.policy, start), keys, port=options.port) as server, \
+    if sees(options.policy):
+        preset = PolicyPreset.load(PICTURE_PRESET)
+        keys = preset_keys(preset, robot, preset.action_format(robot))
+    with serve_policy(policy, keys, robot=robot, port=options.port) as server, \
             contextlib.suppress(KeyboardInterrupt):
-        print(f'{server.address}: observation/joint_position is {", ".join(keys.states[0].joints)}'
+        print(f'{server.address}: asked with {", ".join("/".join(key.path) for key in keys.states)}'
               f'; prompt "{start.instruction}"', flush=True)
         server.wait()
 
@@ -292,8 +367,9 @@ def main() -> int:
     options = arguments()
     logging.disable(logging.WARNING)      # robosuite complains about its optional macro file
     try:
-        {'starts': write_starts, 'simulate': run_all, 'predict': run_all,
-         'train': train_policies, 'serve': serve, 'compare': compare}[options.command](options)
+        {'starts': write_starts, 'demonstrate': demonstrate_all, 'simulate': run_all,
+         'predict': run_all, 'train': train_policies, 'serve': serve,
+         'compare': compare}[options.command](options)
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1

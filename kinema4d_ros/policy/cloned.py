@@ -12,6 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_chunks import ActionFormat
+from kinema4d_ros.policy.hand_features import (ACTIONS, CHUNK, chunk_of_hand, FEATURES,
+                                                hand_features)
 from kinema4d_ros.policy.pick_and_place import GRIP, lay_out
 from kinema4d_ros.policy.scripted import ARM, CLOSED, FINGERS, HAND_LINK, OPEN, RATE
 from kinema4d_ros.policy.task_start import TaskStart
@@ -19,10 +21,7 @@ from kinema4d_ros.policy.types import PolicyObservation
 from kinema4d_ros.robot.kinematics import ForwardKinematics
 from kinema4d_ros.robot.robot import Robot
 
-CHUNK = 10               # actions of an answer
-FEATURES, ACTIONS = 17, 5      # numbers that it sees, and of an action: dx dy dz, dyaw, opening
 SCALE = np.array([0.1, 0.1, 0.1, 0.5, OPEN])      # of an action: m, rad, m
-_FAR, _NEAR = 0.1, 0.02  # [m] by which places are measured
 _STILL = 0.01            # [m] a chunk that takes the hand less far than this stands still
 _STANDS = 3              # chunks of standing still after letting go, after which the task is over
 HALF = 0.5 * OPEN        # [m] the fingers are told to open above this, and to close below
@@ -40,9 +39,10 @@ class HandView:
         self._hand = self._robot.link_names.index(HAND_LINK)
         first = self._robot.configuration(start.joint_positions, strict=False)
         self.rotation = Rotation.from_matrix(self._forward(first[None])[0, self._hand, :3, :3])
-        self._task = lay_out(start, self.rotation)
-        self._yaws = [self._yaw(turn) for turn in (self._task.grasp_rotation,
-                                                   self._task.release_rotation)]
+        task = lay_out(start, self.rotation)
+        #: (LAYOUT,), see `hand_features`
+        self.layout = np.r_[task.grasp, task.release, task.lifted,
+                            self._yaw(task.grasp_rotation), self._yaw(task.release_rotation)]
 
     def _yaw(self, rotation: Rotation) -> float:
         return float((rotation * self.rotation.inv()).as_rotvec()[2])
@@ -70,10 +70,10 @@ class HandView:
         :param is_open: (N,) whether the fingers were told to be open last.
         :param has_closed: (N,) whether they were ever told to close.
         """
-        to_grasp, to_release = places - self._task.grasp, places - self._task.release
-        return np.c_[to_grasp / _FAR, to_release / _FAR, (places[:, 2] - self._task.lifted) / _FAR,
-                     is_open, has_closed, turns - self._yaws[0], turns - self._yaws[1],
-                     np.tanh(to_grasp / _NEAR), np.tanh(to_release / _NEAR)]
+        layout = np.broadcast_to(self.layout, (len(places), len(self.layout)))
+        features: np.ndarray = hand_features(np, places, turns, is_open.astype(np.float64),
+                                             has_closed.astype(np.float64), layout)
+        return features
 
 
 class ClonedPolicy:
@@ -134,7 +134,6 @@ class ClonedPolicy:
         for number, (weights, biases) in enumerate(self._layers):
             x = (np.maximum(x, 0.0) if number else x) @ weights + biases
         steps = x.reshape(CHUNK, ACTIONS) * SCALE
-        places = here + steps[:, :3]
         fingers = np.where(steps[:, 4:] > HALF, OPEN, CLOSED)
         self._has_closed |= bool((fingers == CLOSED).any())
         self._is_open = bool(fingers[-1, 0] == OPEN)
@@ -142,7 +141,4 @@ class ClonedPolicy:
         self._stands = self._stands + 1 if is_over else 0
         if self._stands >= _STANDS:
             return np.zeros((0, 9))
-        rotations = Rotation.from_rotvec(
-            np.c_[np.zeros((CHUNK, 2)), turn[0] + steps[:, 3]]) * self._view.rotation
-        down = rotations.as_matrix()[:, :, 2]
-        return np.c_[places - GRIP * down, rotations.as_quat(), fingers, fingers]
+        return np.c_[chunk_of_hand(here[0], turn[0], steps, self._view.rotation), fingers, fingers]

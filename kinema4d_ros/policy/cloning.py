@@ -13,7 +13,8 @@ import numpy as np
 
 from kinema4d_ros.errors import KinematicsError, PolicyError
 from kinema4d_ros.policy.action_chunks import ActionReader
-from kinema4d_ros.policy.cloned import ACTIONS, CHUNK, FEATURES, HALF, HandView, SCALE
+from kinema4d_ros.policy.cloned import HALF, HandView, SCALE
+from kinema4d_ros.policy.hand_features import ACTIONS, CHUNK, FEATURES
 from kinema4d_ros.policy.scripted import ScriptedPolicy
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import PolicyObservation
@@ -22,6 +23,7 @@ from kinema4d_ros.robot.robot import Robot
 _WIDE = 128                # numbers of a hidden layer
 _BATCH, _RATE = 256, 1e-3  # examples of a step, its learning rate
 _ASIDE = 0.01              # [m] that examples are moved aside by, so that it learns to come back
+_BACK = 8                  # actions in which it comes back, so that no joint has to jump
 _COPIES = 3                # of each example, the first one as it was
 
 JOINTS = (*(f'panda_joint{i}' for i in range(1, 8)), 'panda_finger_joint1', 'panda_finger_joint2')
@@ -46,10 +48,22 @@ def examples(start: TaskStart, motion: np.ndarray, random: np.random.Generator
         here = places[:n] + random.normal(0, _ASIDE if copy else 0.0, (n, 3))
         seen.append(view.features(here, turns[:n], is_open, has_closed))
         steps = np.concatenate([
-            places[ahead] - here[:, None], (turns[ahead] - turns[:n, None])[..., None],
-            openings[ahead][..., None]], -1)
+            places[ahead] - here[:, None] + coming_back(here - places[:n]),
+            (turns[ahead] - turns[:n, None])[..., None], openings[ahead][..., None]], -1)
         answers.append((steps / SCALE).reshape(n, CHUNK * ACTIONS))
     return np.concatenate(seen), np.concatenate(answers)
+
+
+def coming_back(aside: np.ndarray) -> np.ndarray:
+    """
+    Return how far it is still aside of the way at each action of a chunk, smoothly less.
+
+    :param aside: (N, 3) [m] at the time of the observation.
+    :return: (N, CHUNK, 3) [m].
+    """
+    s = np.minimum(np.arange(1, CHUNK + 1) / _BACK, 1.0)
+    left: np.ndarray = aside[:, None] * (1.0 - s * s * (3.0 - 2.0 * s))[:, None]
+    return left
 
 
 def demonstration(start: TaskStart) -> np.ndarray:

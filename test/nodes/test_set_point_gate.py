@@ -1,22 +1,31 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The gate of set points before a controller of positions, over DDS."""
+"""
+The gate of set points before a controller of positions, over DDS.
+
+Each test is put to the controller of these tests and, where ros2_control is installed or sourced,
+to the real forward_command_controller before mock hardware.
+"""
 import math
 
 import numpy as np
 import pytest
 from graph import READY
 from kinema4d_ros.msg import Decision
-from set_point_bench import ARM, gated
+from real_controller import why_absent
+from real_set_points import RealSetPointBench
+from set_point_bench import ARM, Bench, gated
 from std_msgs.msg import Float64MultiArray
 
 PAN = READY['shoulder_pan_joint']
 
 
-@pytest.fixture(scope='module')
-def shared(module_ros_domain):
-    """Start one gate for the module."""
-    with gated() as bench:
+@pytest.fixture(scope='module', params=['ours', 'real'])
+def shared(request, module_ros_domain):
+    """Start one gate for each controller."""
+    if request.param == 'real' and (reason := why_absent()):
+        pytest.skip(reason)
+    with gated(RealSetPointBench if request.param == 'real' else Bench) as bench:
         yield bench
 
 

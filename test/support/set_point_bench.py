@@ -28,8 +28,8 @@ PERIOD = 0.02
 class Space:
     """A shadow_sim that tells the free space around the arm 20 times a second."""
 
-    def __init__(self, node, arm):
-        self._node, self._arm = node, arm
+    def __init__(self, node, arm, robot=ROBOT):
+        self._node, self._arm, self._robot = node, arm, robot
         self.on, self.problem = True, ''
         self.of = lambda joints: 0.5            # [m] around every link, by where the joints are
         self._topic = node.create_publisher(LocalClearance, 'local_clearance', qos.LOCAL_CLEARANCE)
@@ -39,9 +39,9 @@ class Space:
         joints, _ = self._arm.state()
         if self.on:
             self._topic.publish(local_clearance_message(Clearance(
-                self._node.get_clock().now().nanoseconds, ROBOT.description_hash, joints, tuple(
-                    LinkSpace(box.link, box.low, box.high, self.of(joints), reason='the wall')
-                    for box in BOXES), self.problem), 'base_link'))
+                self._node.get_clock().now().nanoseconds, self._robot.description_hash, joints,
+                tuple(LinkSpace(box.link, box.low, box.high, self.of(joints), reason='the wall')
+                      for box in BOXES), self.problem), 'base_link'))
 
 
 class Stream:
@@ -144,6 +144,9 @@ class Bench:
             lambda: next((d for d in self.decisions[since:] if d.kind == Decision.RELAY), None),
             f'relays, in {[d.sentence for d in self.decisions[since:]]}')
 
+    def close(self):
+        """End what is around the gate."""
+
     def stop(self):
         code = self.process.stop()
         assert code == 0, self.process.output()
@@ -151,18 +154,21 @@ class Bench:
 
 
 @contextlib.contextmanager
-def gated(**values):
+def gated(bench_class=Bench, **values):
     """Give a bench, and insist on a clean end."""
     nodes = Nodes()
     try:
         with made() as tester:
-            bench = Bench(nodes, tester, **values)
+            bench = bench_class(nodes, tester, **values)
             try:
                 yield bench.ready()
             finally:
                 bench.stream.values = None
-                if bench.process.process.poll() is None:
-                    bench.stop()
+                try:
+                    if bench.process.process.poll() is None:
+                        bench.stop()
+                finally:
+                    bench.close()
     finally:
         nodes.close()
 
