@@ -12,10 +12,12 @@ from pathlib import Path
 
 from kinema4d_ros.camera import LinkPose
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation.episode_lineage import episode_lineage
 from kinema4d_ros.evaluation.degraded_camera import CLEAN, degrade, REALISTIC
 from kinema4d_ros.evaluation.full_frame import full_frame, FullFrame
 from kinema4d_ros.evaluation.moved_things import score_things, ThingScore
-from kinema4d_ros.jobs import Job, lineage_of
+from kinema4d_ros.jobs import Job
+from kinema4d_ros.jobs.lineage import versions_hash
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.world_model import load_world_model, WorldModel
@@ -67,16 +69,17 @@ def job_of(path: Path, settings: TrialSettings, weights: Mapping[str, str]) -> J
     :param weights: what `weights_of` says.
     """
     try:
-        lineage = lineage_of(settings, [path])
+        lineage = episode_lineage(path, settings)
     except OSError as error:      # the job says what is wrong
         lineage = {'unreadable': str(error)}
     return Job(str(path), (str(path), settings), {**lineage, **weights})
 
 
 def weights_of(_: object, models: Sequence[str]) -> dict[str, str]:
-    """Return the fingerprints of models that have weights: a question to a pool (`ask`)."""
+    """Return the fingerprints of models with weights, and torch's: a question to a pool (`ask`)."""
     found = {f'weights of {name}': str(_model(name).fingerprint) for name in models}
-    return {name: text for name, text in found.items() if text}
+    learned = {name: text for name, text in found.items() if text}
+    return learned | ({'torch': versions_hash(('torch',))} if learned else {})
 
 
 def try_models(item: tuple[str, TrialSettings]) -> Mapping[str, ModelTrial]:
