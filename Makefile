@@ -24,7 +24,7 @@ demo: setup	## Play recorded episodes into the nodes; results in out/demo/. ARGS
 	@$(IN_ENV) exec python scripts/demo.py $(ARGS)
 
 test:	## Run every test. ARGS='test/robot -k fk' for some, ROS_DISTRO=kilted on that ROS.
-	@$(SETUP) engine docs browser
+	@$(SETUP) engine docs cluster browser
 	@$(IN_ENV) ROS_LOCALHOST_ONLY=1 ROS_PYTHON_CHECK_FIELDS=1 \
 		exec python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
 		--durations 10 $(ARGS)

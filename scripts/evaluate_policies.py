@@ -9,50 +9,47 @@ Run policies in the LIBERO simulator and in the predicted world, and compare wha
 
   sim() { MUJOCO_GL=egl .venv-sim/bin/python scripts/evaluate_policies.py "$@"; }
   sim starts --task libero_90/36,libero_90/65 --init 3,9 --out out/starts
-  sim simulate --starts out/starts --out out/true.jsonl
+  sim simulate --starts out/starts --out out/true
   .venv/bin/python scripts/evaluate_policies.py predict --starts out/starts --world kinematic \
-      --out out/kinematic.jsonl
-  .venv/bin/python scripts/evaluate_policies.py compare --true out/true.jsonl \
-      --predicted out/kinematic.jsonl --out out/policies
+      --out out/kinematic
+  .venv/bin/python scripts/evaluate_policies.py compare --true out/true \
+      --predicted out/kinematic --out out/policies
 
-Runs that a file of records has are kept, so that an interrupted batch goes on where it stopped.
+Runs are made by the pool of `kinema4d rollout`, with --workers processes or on a Ray cluster. Each
+is a line of FOLDER/records.jsonl: stopped by Ctrl-C or anything else, the same command goes on from
+there. Runs that break say why, and are tried again then.
 """
 from __future__ import annotations
 
 import argparse
 import contextlib
 import io
-import itertools
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from kinema4d_ros import __version__  # noqa: E402 - after the path
-from kinema4d_ros.episodes import Episode  # noqa: E402
-from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402 - after the path
+from kinema4d_ros.episodes import Episode  # noqa: E402 - after the path
+from kinema4d_ros.errors import Kinema4DError, PolicyError  # noqa: E402
+from kinema4d_ros.jobs import ended_by_sigterm, shown_progress  # noqa: E402
+from kinema4d_ros.policy.closed_loop import RunLimits  # noqa: E402
+from kinema4d_ros.policy.closed_loop.plan import planned_runs, RolloutSettings  # noqa: E402
 from kinema4d_ros.policy.closed_loop.record import RolloutRecord  # noqa: E402
 from kinema4d_ros.policy.closed_loop.records import read_records  # noqa: E402
-from kinema4d_ros.policy.closed_loop.run import run_task, RunLimits  # noqa: E402
-from kinema4d_ros.policy.cloned import ClonedPolicy  # noqa: E402
-from kinema4d_ros.policy.picture_policy import PicturePolicy, VIEW  # noqa: E402
+from kinema4d_ros.policy.closed_loop.rollouts import run_rollouts  # noqa: E402
 from kinema4d_ros.policy.preset import PolicyPreset  # noqa: E402
-from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy  # noqa: E402
+from kinema4d_ros.policy.scripted import SCRIPTED  # noqa: E402
+from kinema4d_ros.policy.state_policies import (LIBERO, policy_address,  # noqa: E402
+                                                sees_pictures, world_address)
 from kinema4d_ros.policy.task_start import TaskStart  # noqa: E402
-from kinema4d_ros.policy.types import Policy, TaskWorld  # noqa: E402
-from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings  # noqa: E402
 from kinema4d_ros.robot.robot import Robot  # noqa: E402
-from kinema4d_ros.serialization import to_plain  # noqa: E402
 
 KEPT_APART = range(30, 50)      # initial states that nothing is recorded of or tuned on
-HORIZON = 25.0                  # [s]
 PICTURE_PRESET = REPOSITORY / 'scripts' / 'picture_policy.yaml'      # of policies that see
 
 
@@ -80,6 +77,14 @@ def arguments() -> argparse.Namespace:
         command.add_argument('--policy', default=','.join(SCRIPTED),
                              help=f'of: {", ".join(SCRIPTED)}, or files NAME.npz of trained ones')
         command.add_argument('--seed', type=numbers, default=[0], help='of the policies')
+        command.add_argument('--horizon', type=float, default=25.0, metavar='S',
+                             help="seconds of the robot's time (default: %(default)s)")
+        command.add_argument('--workers', '--jobs', type=int, default=min(2, os.cpu_count() or 1),
+                             metavar='N', help='processes at once, 0 for this one alone (default: '
+                             '%(default)s)')
+        command.add_argument('--ray', default='', metavar='ADDRESS',
+                             help='on a Ray cluster (the extra [cluster]) in place of processes of '
+                             'this machine; `local` for one that is started here')
         if name == 'predict':
             command.add_argument('--world', default='kinematic', help='world model: kinematic, '
                                  'physics, ...')
@@ -99,7 +104,7 @@ def arguments() -> argparse.Namespace:
     compare = commands.add_parser('compare', help='tables, JSON and a page')
     compare.add_argument('--true', type=Path, required=True, help='records of `simulate`')
     compare.add_argument('--predicted', type=Path, nargs='+', required=True,
-                         help='records of `predict`, a file for each world model')
+                         help='records of `predict`, a folder for each world model')
     for name, command in commands.choices.items():
         if name != 'serve':
             command.add_argument('--out', type=Path, required=True)
@@ -162,127 +167,36 @@ def demonstrate_all(options: argparse.Namespace) -> None:
                                 noted)
 
 
-def sees(name: str) -> bool:
-    """Return whether a policy is one that looks at pictures: the file of one."""
-    if not name.endswith('.npz') or not Path(name).is_file():
-        return False
-    with np.load(name, allow_pickle=False) as file:
-        return 'instructions' in file.files
-
-
-def policy_of(name: str, start: TaskStart) -> Policy:
-    """Return a policy by its name, for a start."""
-    if name in SCRIPTED:
-        return ScriptedPolicy(start, SCRIPTED[name])
-    if sees(name):
-        return PicturePolicy.load(Path(name), Robot.from_urdf(start.robot_description))
-    if name.endswith('.npz'):
-        return ClonedPolicy.load(Path(name), start)
-    raise PolicyError(f'unknown policy {name}; known: {", ".join(SCRIPTED)}, or a file NAME.npz')
-
-
-def simulated_worlds(paths: list[Path], with_pictures: bool
-                     ) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
-    """Yield the simulator at each start, with the name of the task."""
-    from kinema4d_ros.episodes.libero.render import SceneRenderer
-    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
-
-    scene, views = None, {}
-    for path in paths:
-        episode = Episode.open(path)
-        start, meta = TaskStart.of(episode), episode.metadata
-        if scene is None or (scene.suite, scene.task) != (meta.suite, meta.task):
-            scene = scene_of(meta.suite, meta.task)
-            if with_pictures:
-                for view in views.values():
-                    view.close()
-                camera = episode.observation().view.camera
-                views = {VIEW: SceneRenderer(scene, meta.camera, camera.height, camera.width)}
-        yield start, f'{meta.suite}/{meta.task}', LiberoWorld(
-            scene, Robot.from_urdf(episode.robot_description), meta.init, views)
-
-
-def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
-    """Yield the world as a model predicts it from each start, with the name of the task."""
-    from kinema4d_ros.policy.closed_loop.starts import goal_of
-    from kinema4d_ros.policy.closed_loop.world import PredictedWorld
-    from kinema4d_ros.simulator import ShadowSimulator
-
-    settings = settings_of(model)
-    for path in paths:
-        episode = Episode.open(path)
-        meta = episode.metadata
-        with ShadowSimulator(Robot.from_urdf(episode.robot_description), model,
-                             settings=settings) as simulator:
-            yield TaskStart.of(episode), f'{meta.suite}/{meta.task}', PredictedWorld(
-                simulator, episode.observation(), instruction=meta.task_text,
-                goal=goal_of(episode))
-
-
-def settings_of(model: str) -> PrecheckSettings:
-    """Return by what tier 1 foresees in the world of a model."""
-    return PrecheckSettings(physics=DynamicsRules(outcome=model == 'physics'))
-
-
-def address_of(name: str) -> str:
-    """Return what a policy is, so that records tell: its errors, or the file of a trained one."""
-    if name in SCRIPTED:
-        return f'scripted:{name}?' + '&'.join(
-            f'{key}={value}' for key, value in to_plain(SCRIPTED[name]).items())
-    return str(Path(name).resolve())
-
-
-class UntilFinished:
-    """A predicted world that is asked once, at the end: these policies say when they are done."""
-
-    def __init__(self, world: TaskWorld):
-        self._world, self.robot = world, world.robot
-        self.reset, self.execute, self.outcome = world.reset, world.execute, world.outcome
-
-    def is_solved(self) -> bool:
-        """Return False: what is foreseen of the whole motion counts."""
-        return False
-
-
 def run_all(options: argparse.Namespace) -> None:
-    """Run all policies from all starts, one record a line."""
-    is_true = options.command == 'simulate'
-    label = 'libero' if is_true else f'predicted:{options.world}'
-    known = finished(options.out)
-    wanted = list(itertools.product(options.policy.split(','), options.seed))
-    paths = [path for path in sorted(options.starts.glob('*.mcap'))
-             if any((label, Path(name).stem, path.stem, seed) not in known
-                    for name, seed in wanted)]
-    if not any(options.starts.glob('*.mcap')):
+    """Make the runs of all policies from all starts that have no record yet."""
+    starts = [str(path) for path in sorted(options.starts.glob('*.mcap'))]
+    if not starts:
         raise PolicyError(f'{options.starts} holds no starts (*.mcap); write some with '
                           '`evaluate_policies.py starts`')
-    if not paths:
-        print('nothing to do')
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    version = json.dumps({'package': __version__, 'world': label, 'horizon': HORIZON}
-                         | ({} if is_true else {'precheck': to_plain(settings_of(options.world))}),
-                         sort_keys=True)
-    worlds = simulated_worlds(paths, any(sees(name) for name, _ in wanted)) if is_true \
-        else predicted_worlds(paths, options.world)
-    for start, task, world in worlds:
-        for name, seed in wanted:
-            if (label, Path(name).stem, start.name, seed) in known:
-                continue
-            begun = time.perf_counter()
-            run = run_task(policy_of(name, start), world if is_true else UntilFinished(world),
-                           seed=seed, limits=RunLimits(horizon=HORIZON))
-            record = RolloutRecord(
-                policy=Path(name).stem, task=task, start=start.name, seed=seed, world=label,
-                outcome=run.outcome, ended=run.ended, world_version=version,
-                policy_address=address_of(name), instruction=start.instruction,
-                chunks=run.chunks, actions=run.actions, duration=run.duration,
-                unseen=run.unseen, drift=run.drift, policy_seconds=run.policy_seconds,
-                world_seconds=run.world_seconds, wall_seconds=time.perf_counter() - begun)
-            with options.out.open('a') as file:
-                file.write(record.to_json() + '\n')
-            print(f'{start.name} {record.policy} {seed}: {record.outcome.success}, grasped '
-                  f'{record.outcome.grasped}, gap {record.outcome.gap_at_closing:.3f} m, '
-                  f'{record.ended}, {record.wall_seconds:.1f} s', flush=True)
+    is_true = options.command == 'simulate'
+    names = options.policy.split(',')
+    policies = {Path(name).stem: policy_address(name) for name in names}
+    simulator = LIBERO + ('?pictures=yes' if any(map(sees_pictures, names)) else '')
+    settings = RolloutSettings(simulator if is_true else world_address(options.world),
+                               limits=RunLimits(horizon=options.horizon))
+    with shown_progress('policies', 'runs') as show, ended_by_sigterm():
+
+        def told(record: RolloutRecord | None, done: int, total: int) -> None:
+            if record is None:
+                print(f'{done} of {total} runs are there already')
+            else:
+                print(f'{record.start} {record.policy} {record.seed}: '
+                      f'{record.error or record.outcome.success}, grasped '
+                      f'{record.outcome.grasped}, gap {record.outcome.gap_at_closing:.3f} m, '
+                      f'{record.ended}, {record.wall_seconds:.1f} s', flush=True)
+            show(done, total, '')
+
+        records = run_rollouts(planned_runs(policies, starts, options.seed), settings, options.out,
+                               jobs=options.workers, ray=options.ray, progress=told)
+    if broken := [record for record in records if record.error]:
+        raise PolicyError(f'{len(broken)} of {len(records)} runs gave no result; the same command '
+                          f'tries them again. {broken[0].policy} from {broken[0].start}: '
+                          f'{broken[0].error}')
 
 
 def train_policies(options: argparse.Namespace) -> None:
@@ -319,13 +233,15 @@ def train_seeing(options: argparse.Namespace) -> None:
 
 def serve(options: argparse.Namespace) -> None:
     """Serve a policy until Ctrl-C; it is asked with all joint positions [rad or m] in order."""
+    from kinema4d_ros.policy.closed_loop.makers import make_policy, RunContext
     from kinema4d_ros.policy.wire import ObservationKeys, preset_keys, serve_policy, StateKey
 
-    start = TaskStart.of(Episode.open(options.start))
-    policy, robot = policy_of(options.policy, start), Robot.from_urdf(start.robot_description)
+    episode = Episode.open(options.start)
+    start, robot = TaskStart.of(episode), Robot.from_urdf(episode.robot_description)
+    policy = make_policy(policy_address(options.policy), RunContext(robot, episode))
     keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
                                             tuple(start.joint_positions)),))
-    if sees(options.policy):
+    if sees_pictures(options.policy):
         preset = PolicyPreset.load(PICTURE_PRESET)
         keys = preset_keys(preset, robot, preset.action_format(robot))
     with serve_policy(policy, keys, robot=robot, port=options.port) as server, \
@@ -333,16 +249,6 @@ def serve(options: argparse.Namespace) -> None:
         print(f'{server.address}: asked with {", ".join("/".join(key.path) for key in keys.states)}'
               f'; prompt "{start.instruction}"', flush=True)
         server.wait()
-
-
-def finished(path: Path) -> set[tuple[str, str, str, int]]:
-    """Return the keys of the runs that a file has; a last line that was cut off is taken away."""
-    if not path.exists():
-        return set()
-    content = path.read_bytes()
-    if not content.endswith(b'\n'):
-        path.write_bytes(content[:content.rfind(b'\n') + 1])
-    return {record.key for record in read_records(path)}
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -370,6 +276,9 @@ def main() -> int:
         {'starts': write_starts, 'demonstrate': demonstrate_all, 'simulate': run_all,
          'predict': run_all, 'train': train_policies, 'serve': serve,
          'compare': compare}[options.command](options)
+    except KeyboardInterrupt:
+        print('\nstopped; the same command goes on from there', file=sys.stderr)
+        return 130
     except Kinema4DError as error:
         print(error, file=sys.stderr)
         return 1

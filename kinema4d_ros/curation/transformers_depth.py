@@ -92,12 +92,12 @@ class TransformersDepth:
                 'or inverse depth; say it with --depth-quantity')
         return found
 
-    @staticmethod
-    def _hash(folder: Path) -> str:
-        """Return a hash of configuration and weights."""
+    def _hash(self, folder: Path) -> str:
+        """Return a hash of configuration, weights, and what answers with them."""
         import transformers
 
-        digest = hashlib.sha256(json.dumps(['transformers', transformers.__version__]).encode())
+        digest = hashlib.sha256(json.dumps(
+            ['transformers', transformers.__version__, 'torch', self._torch.__version__]).encode())
         for path in sorted([*folder.glob('*.json'), *folder.glob('*.safetensors')]):
             digest.update(path.name.encode())
             with path.open('rb') as file:

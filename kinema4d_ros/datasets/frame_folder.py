@@ -142,5 +142,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
                 if array.ndim in (1, 2) and array.dtype.kind in 'fiub' and len(array):
                     found[key] = np.asarray(array, np.float64).reshape(len(array), -1)
         return found
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except DatasetError:
+        raise
+    except Exception as error:      # of a damaged file; no memory for a shape that is a lie, too
         raise DatasetError(f'{path} cannot be read: {error}') from error

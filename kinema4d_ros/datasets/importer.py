@@ -93,6 +93,10 @@ def _import_one(source: DatasetSource, name: str, out: Path, preset: RobotPreset
             urdf, robot, settings.episode)
     except Kinema4DError as error:
         done = WrittenEpisode((), refused=str(error))
+    except MemoryError:
+        raise
+    except Exception as error:      # what is damaged makes libraries raise almost anything
+        done = WrittenEpisode((), refused=f'{name} cannot be read: {type(error).__name__}: {error}')
     if done.refused:
         (out / file).unlink(missing_ok=True)      # of an earlier import
     return ImportedEpisode(

@@ -124,8 +124,12 @@ class VideoFrames:
         if not container.streams.video:
             container.close()
             raise DatasetError(f'{self.path} has no video in it')
-        stream = container.streams.video[0]
-        width, height = stream.codec_context.width, stream.codec_context.height
+        codec = container.streams.video[0].codec_context
+        if codec is None:
+            container.close()
+            raise DatasetError(f'the video {self.path} is of no known codec, or damaged; fetch it '
+                               'again')
+        width, height = codec.width, codec.height
         if not 0 < width * height <= MOST_PIXELS:
             container.close()
             raise DatasetError(f'the video {self.path} has {width} x {height} pixels, more than '

@@ -14,6 +14,7 @@ from typing import Any
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.evaluation.comparison import Comparison
+from kinema4d_ros.evaluation.episode_lineage import episode_lineage
 from kinema4d_ros.evaluation.hidden_obstacles import (checker_of, hidden_obstacle_rows,
                                                       HiddenObstacleRow)
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow
@@ -177,7 +178,7 @@ class Evaluation:
 
 def _lineage(stage: str, path: str) -> dict[str, str]:
     try:
-        return lineage_of(stage, [path])
+        return episode_lineage(path, stage)
     except OSError as error:      # the stage says what is wrong
         return lineage_of([stage, str(error)])
 

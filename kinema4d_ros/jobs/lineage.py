@@ -1,12 +1,13 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an answer depends on: code, parameters and files, each by its contents."""
+"""What an answer depends on: code, libraries, parameters and files, each by its contents."""
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache, lru_cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from kinema4d_ros.serialization import to_plain
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DIGITS = 16      # of a hash that are kept
+#: distributions whose versions may change an answer; torch and transformers are told by those who
+#: use them
+_LIBRARIES = ('numpy', 'scipy', 'numba', 'opencv-python-headless', 'opencv-python', 'coal',
+              'mujoco', 'trimesh', 'open3d-cpu', 'open3d', 'av', 'pillow', 'PyKDL')
 
 
 def lineage_of(parameters: Any = None, files: Iterable[str | Path] = ()) -> dict[str, str]:
@@ -24,12 +29,14 @@ def lineage_of(parameters: Any = None, files: Iterable[str | Path] = ()) -> dict
 
     :param parameters: dataclasses, mappings, lists, numbers and strings.
     :param files: that the answer is made from; a folder counts with all files in it.
-    :returns: `code` (version and contents of this package), `parameters` and `source`.
+    :returns: `code` (version and contents of this package), `libraries` (of numbers, pictures,
+        meshes and physics, by their versions), `parameters` and `source`.
     :raises OSError: a file is not there.
     """
     found = {path: file_hash(path) for path in sorted(_all_files(files))}
-    return {'code': code_hash(), 'parameters': text_hash(json.dumps(
-        to_plain(parameters), sort_keys=True)),
+    return {
+        'code': code_hash(), 'libraries': versions_hash(_LIBRARIES),
+        'parameters': text_hash(json.dumps(to_plain(parameters), sort_keys=True)),
         'source': text_hash(json.dumps([[path.name, text] for path, text in found.items()]))}
 
 
@@ -49,6 +56,18 @@ def code_hash() -> str:
         for path in sorted(folder.rglob(ending)):
             content.update(str(path.relative_to(folder)).encode() + b'\0' + path.read_bytes())
     return f'{__version__} {content.hexdigest()[:_DIGITS]}'
+
+
+@cache
+def versions_hash(distributions: tuple[str, ...]) -> str:
+    """Return a hash of the versions of what is installed, by the names of pip."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return text_hash(json.dumps(found, sort_keys=True))
 
 
 def text_hash(text: str) -> str:

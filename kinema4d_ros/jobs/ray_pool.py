@@ -67,7 +67,8 @@ class RayPool:
         self._work, self._settings = pickled(work), settings
         is_local, most = settings.ray == LOCAL, settings.workers
         try:
-            ray.init(address=None if is_local else settings.ray, log_to_driver=False,
+            # `local` is Ray's word, too: without an address it would join one that runs here
+            ray.init(address=settings.ray, log_to_driver=False,
                      include_dashboard=False, configure_logging=False,
                      **({'num_cpus': most} if most and is_local else {}))
         except (ConnectionError, RuntimeError, ValueError) as error:

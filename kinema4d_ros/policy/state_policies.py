@@ -6,34 +6,87 @@ Scripted and cloned policies, and the simulator, by addresses for `kinema4d roll
 ``python:kinema4d_ros.policy.state_policies:scripted?name=aim_1cm``,
 ``python:kinema4d_ros.policy.state_policies:cloned?file=cloned_1500.npz`` and, of those that see
 pictures, ``python:kinema4d_ros.policy.state_policies:seeing?file=seeing_1600.npz``; as a world
-``python:kinema4d_ros.policy.state_policies:libero``, with `?pictures=yes` for policies that see.
+``python:kinema4d_ros.policy.state_policies:libero``, with `?pictures=yes` for policies that see, or
+``python:kinema4d_ros.policy.state_policies:predicted?world_model=kinematic``.
 """
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.policy.cloned import ClonedPolicy
 from kinema4d_ros.policy.closed_loop.makers import RunContext
+from kinema4d_ros.policy.closed_loop.starts import goal_of
+from kinema4d_ros.policy.closed_loop.world import PredictedWorld
 from kinema4d_ros.policy.picture_policy import PicturePolicy, VIEW
-from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedPolicy
+from kinema4d_ros.policy.scripted import SCRIPTED, ScriptedErrors, ScriptedPolicy
 from kinema4d_ros.policy.task_start import TaskStart
 from kinema4d_ros.policy.types import TaskWorld
+from kinema4d_ros.precheck import DynamicsRules, PrecheckSettings
+from kinema4d_ros.robot import Robot
+from kinema4d_ros.simulator import ShadowSimulator
+
+_PLACE = f'python:{__name__}'
+LIBERO = f'{_PLACE}:libero'
+"""Address of the simulator as a world."""
 
 
-def scripted(context: RunContext, name: str = 'expert') -> ScriptedPolicy:
+def policy_address(name: str) -> str:
+    """
+    Return the address of a scripted policy with all its errors, or of a file NAME.npz.
+
+    :raises ConfigurationError: it is neither.
+    """
+    if name.endswith('.npz'):
+        kind = 'seeing' if sees_pictures(name) else 'cloned'
+        return f'{_PLACE}:{kind}?file={Path(name).resolve()}'
+    errors = dataclasses.asdict(_errors(name))
+    return f'{_PLACE}:scripted?name={name}' + ''.join(
+        f'&{key}={value}' for key, value in errors.items())
+
+
+def sees_pictures(name: str) -> bool:
+    """Return whether a policy is the file of one that looks at pictures."""
+    if not name.endswith('.npz') or not Path(name).is_file():
+        return False
+    with np.load(name, allow_pickle=False) as file:
+        return 'instructions' in file.files
+
+
+def world_address(world_model: str) -> str:
+    """Return the address of the world that a model predicts, for policies that see states."""
+    return f'{_PLACE}:predicted?world_model={world_model}'
+
+
+def scripted(context: RunContext, name: str = 'expert', **errors: str) -> ScriptedPolicy:
     """
     Return a scripted policy for the start of a run.
 
-    :raises ConfigurationError: there is none of that name.
+    :param errors: fields of `ScriptedErrors`, in place of those of that name.
+    :raises ConfigurationError: there is none of that name, or no such error.
     """
+    try:
+        made = dataclasses.replace(_errors(name), **{
+            key: float(value) for key, value in errors.items()})
+    except (TypeError, ValueError) as error:
+        known = ', '.join(field.name for field in dataclasses.fields(ScriptedErrors))
+        raise ConfigurationError(f'a scripted policy takes {known} as numbers, got {errors}'
+                                 ) from error
+    return ScriptedPolicy(TaskStart.of(context.episode), made)
+
+
+def _errors(name: str) -> ScriptedErrors:
     if name not in SCRIPTED:
-        raise ConfigurationError(f'unknown scripted policy {name!r}; known: {", ".join(SCRIPTED)}')
-    return ScriptedPolicy(TaskStart.of(context.episode), SCRIPTED[name])
+        raise ConfigurationError(f'unknown scripted policy {name!r}; known: {", ".join(SCRIPTED)}'
+                                 ', or a file NAME.npz of a cloned one')
+    return SCRIPTED[name]
 
 
 def cloned(context: RunContext, file: str) -> ClonedPolicy:
@@ -70,6 +123,38 @@ def _renderer(suite: str, task: int, camera: str, height: int, width: int) -> An
     from kinema4d_ros.episodes.libero.render import SceneRenderer
 
     return SceneRenderer(_scene(suite, task), camera, height, width)
+
+
+class _AskedAtTheEnd:
+    """A predicted world that is judged once, as these policies say themselves when they end."""
+
+    def __init__(self, world: TaskWorld) -> None:
+        self._world, self.robot = world, world.robot
+        self.reset, self.execute, self.outcome = world.reset, world.execute, world.outcome
+
+    def is_solved(self) -> bool:
+        """Return False: what is foreseen of the whole motion counts."""
+        return False
+
+
+def predicted(context: RunContext, world_model: str = 'kinematic') -> TaskWorld:
+    """
+    Return the world as a model predicts it from the start of a run, judged once at its end.
+
+    :raises WorldModelError: there is no such model.
+    """
+    episode = context.episode
+    return _AskedAtTheEnd(PredictedWorld(
+        _simulator(episode.robot_description, world_model), episode.observation(),
+        instruction=episode.metadata.task_text, goal=goal_of(episode)))
+
+
+@lru_cache(maxsize=1)
+def _simulator(robot_description: str, world_model: str) -> ShadowSimulator:
+    """Return what runs of one robot share; tier 1 foresees by the same means as the model."""
+    rules = DynamicsRules(outcome=world_model == 'physics')
+    return ShadowSimulator(Robot.from_urdf(robot_description), world_model,
+                           settings=PrecheckSettings(physics=rules))
 
 
 @lru_cache(maxsize=1)

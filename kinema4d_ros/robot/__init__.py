@@ -15,7 +15,7 @@ if TYPE_CHECKING:      # for editors, type checkers, and on_demand
     from kinema4d_ros.robot.ik import InverseKinematics
     from kinema4d_ros.robot.kinematics import ForwardKinematics
     from kinema4d_ros.robot.limits_file import JointLimitsFile
-    from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes
+    from kinema4d_ros.robot.meshes import LinkMeshes, load_meshes, mesh_files
     from kinema4d_ros.robot.point_cubes import PointCubes
     from kinema4d_ros.robot.posture_bound import link_boxes, LinkBox, PostureBound
     from kinema4d_ros.robot.receipt import from_receipt
@@ -34,8 +34,8 @@ __all__ = [
     'LinkContact', 'LinkMesh', 'LinkMeshes', 'MeshFile', 'Mimic', 'PointCubes', 'PostureBound',
     'Robot', 'SampledMotion', 'SelfCollision', 'Shape', 'Sphere', 'TrailMemory', 'UnreadShape',
     'ball_around', 'box_corners', 'find_gripper', 'finger_joints', 'frame_times', 'from_receipt',
-    'hand_links_of', 'is_blended_by_velocity', 'link_boxes', 'load_meshes', 'robot_chain',
-    'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
+    'hand_links_of', 'is_blended_by_velocity', 'link_boxes', 'load_meshes', 'mesh_files',
+    'robot_chain', 'sample_trajectory', 'swept_path', 'tightest', 'tool_path', 'trajectory_hash',
 ]
 if not TYPE_CHECKING:      # or no type checker would find a name that is misspelt
     __getattr__ = on_demand(__name__)

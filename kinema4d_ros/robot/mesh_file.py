@@ -53,7 +53,7 @@ def load_mesh_file(path: Path, link: str, max_faces: int, tolerance: float,
             raise MeshError(f'link "{link}": mesh {path} has {size} bytes, more than the '
                             f'{MAX_BYTES} accepted')
         data = path.read_bytes()
-        resources = _materials_of(path, data)
+        resources = {each.name: each.read_bytes() for each in material_files(path)}
     except OSError as error:
         raise MeshError(f'link "{link}": mesh {path} cannot be read: {error.strerror}') from error
     key = hashlib.sha256(b'\0'.join(
@@ -70,14 +70,18 @@ def load_mesh_file(path: Path, link: str, max_faces: int, tolerance: float,
     return mesh
 
 
-def _materials_of(path: Path, data: bytes) -> dict[str, bytes]:
-    """Return the material files of an OBJ, only from its own folder; nothing else is followed."""
+def material_files(path: Path) -> tuple[Path, ...]:
+    """
+    Return the material files of an OBJ, only from its own folder; nothing else is followed.
+
+    :raises OSError: the OBJ cannot be read.
+    """
     if path.suffix.lower() != '.obj':
-        return {}
+        return ()
     names = [line.split(None, 1)[1].strip().decode('utf-8', 'replace')
-             for line in data.splitlines() if line.startswith(b'mtllib ')]
-    return {name: (path.parent / name).read_bytes() for name in names
-            if Path(name).name == name and (path.parent / name).is_file()}
+             for line in path.read_bytes().splitlines() if line.startswith(b'mtllib ')]
+    return tuple(path.parent / name for name in names
+                 if Path(name).name == name and (path.parent / name).is_file())
 
 
 def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> list[Any]:

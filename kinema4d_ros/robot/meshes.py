@@ -9,7 +9,8 @@ import numpy as np
 
 from kinema4d_ros.errors import MeshError
 from kinema4d_ros.robot.description import MeshFile, Shape, UnreadShape
-from kinema4d_ros.robot.mesh_file import default_cache_dir, GREY, load_mesh_file
+from kinema4d_ros.robot.mesh_file import (default_cache_dir, GREY, load_mesh_file,
+                                           material_files)
 from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.robot.shapes import LinkMesh, merge_meshes, triangles
 
@@ -78,6 +79,24 @@ def load_meshes(robot: Robot, *, max_faces: int = MAX_FACES, tolerance: float = 
     if first is not None and not out:
         raise first
     return out
+
+
+def mesh_files(robot: Robot) -> dict[str, tuple[Path, ...]]:
+    """
+    Return the files that a robot is drawn and checked with, by the URI in its description.
+
+    With a file come the material files that it names; a URI whose file is not found has none.
+    """
+    found: dict[str, tuple[Path, ...]] = {}
+    for name, link in robot.links.items():
+        for shape in (*link.visuals, *link.collisions):
+            if isinstance(shape.geometry, MeshFile) and shape.geometry.uri not in found:
+                try:
+                    path = robot.mesh_finder.find(shape.geometry.uri, name)
+                    found[shape.geometry.uri] = path, *material_files(path)
+                except (MeshError, OSError):
+                    found[shape.geometry.uri] = ()
+    return found
 
 
 def _load_shapes(robot: Robot, link: str, shapes: tuple[Shape, ...], share: int,

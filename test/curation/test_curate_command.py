@@ -19,7 +19,7 @@ from small_recordings import recording
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
 from kinema4d_ros.curation import EpisodeRecord
-from kinema4d_ros.curation.curate import named
+from kinema4d_ros.curation.names import named
 from kinema4d_ros.curation.summary import CurationSummary
 from kinema4d_ros.datasets import open_source
 from kinema4d_ros.episodes import Episode
@@ -27,7 +27,7 @@ from kinema4d_ros.errors import DatasetError
 from kinema4d_ros.jobs import LineFile, read_jobs
 
 #: the module, whose name the function of the room has taken
-curating = sys.modules[named.__module__]
+curating = sys.modules['kinema4d_ros.curation.curate']
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ['--frames', '5', '--workers', '0']
 
@@ -67,7 +67,8 @@ def test_a_table_a_page_and_a_file_for_what_is_left_out(out, folder, capsys):
     assert sorted(path.stem for path in (out / 'quarantine').iterdir()) == ['c_blind', 'd_damaged']
     told = json.loads((out / 'quarantine' / 'c_blind.json').read_text())
     assert 'no depth' in told['refused'] and told['quality']['robot_seen'] == 1.0
-    assert set(told['lineage']) == {'code', 'parameters', 'source', 'depth_model'}
+    assert set(told['lineage']) == {'code', 'depth_model', 'libraries', 'meshes', 'parameters',
+                                    'source'}
     page = (out / 'index.html').read_text()
     assert 'data-label="failure"' in page and 'src="thumbnails/a_good.jpg"' in page
 
@@ -138,14 +139,43 @@ def test_a_full_disk_stops_it_and_the_same_command_goes_on(folder, tmp_path, cap
         capsys.readouterr().out.split())
 
 
-def test_another_recording_does_not_take_the_clips_of_one(folder, out, tmp_path, capsys):
-    """Of monday's and tuesday's a_good, curated one after the other."""
-    recording(tmp_path / 'a_good.mcap', frames=3)
-    shutil.copytree(out, tmp_path / 'out')
-    before = clips(out)
-    assert main(['curate', str(tmp_path / 'a_good.mcap'), str(tmp_path / 'out'),
-                 *WORDS]) == Exit.USAGE
-    assert 'that are called a_good' in capsys.readouterr().err and clips(tmp_path / 'out') == before
+def test_two_days_into_one_folder(folder, out, tmp_path, capsys):
+    """Monday's and tuesday's recordings are called alike: the page shows both, names stay."""
+    tuesday, made = tmp_path / 'tuesday', tmp_path / 'out'
+    tuesday.mkdir()
+    recording(tuesday / 'a_good.mcap', frames=3)
+    shutil.copytree(out, made)
+    for count in 1, 0:
+        assert main(['curate', str(tuesday), str(made), *WORDS]) == Exit.PASS
+        assert f'3 of 5 recordings kept, 5 clips; {count} made now' in ' '.join(
+            capsys.readouterr().out.split())
+        assert clips(made) == sorted([*clips(out), 'tuesday_a_good_000.mcap'])
+        page = (made / 'index.html').read_text()
+        assert all(f'<h3>{name}</h3>' in page for name in
+                   ('a_good', 'b_failed', 'c_blind', 'd_damaged', 'tuesday_a_good'))
+    assert main(['curate', str(folder), str(made), *WORDS]) == Exit.PASS
+    assert '3 of 5 recordings kept, 5 clips; 0 made now' in ' '.join(
+        capsys.readouterr().out.split())
+    (tuesday / 'tuesday_a_good.mcap').write_bytes((folder / 'b_failed.mcap').read_bytes())
+    assert main(['curate', str(tuesday / 'tuesday_a_good.mcap'), str(made), *WORDS]) == Exit.PASS
+    assert 'tuesday_tuesday_a_good_000.mcap' in clips(made)
+
+
+def test_a_changed_mesh_is_noticed(folder, tmp_path, capsys):
+    """Of a robot whose meshes are in a folder, as that of an imported set may be."""
+    meshes, source = tmp_path / 'pkg' / 'some_arm', tmp_path / 'in.mcap'
+    meshes.mkdir(parents=True)
+    ball = meshes / 'ball.obj'
+    ball.write_text('v 0 0 0\nv 0.1 0 0\nv 0 0.1 0\nv 0 0 0.1\nf 1 3 2\nf 1 2 4\nf 1 4 3\n'
+                    'f 2 3 4\n')
+    recording(source, frames=3, mesh='package://some_arm/ball.obj')
+    words = ['curate', str(source), str(tmp_path / 'out'), *WORDS, '--package-path',
+             str(tmp_path / 'pkg')]
+    for count in 1, 0, 1:
+        assert main(words) == Exit.PASS
+        assert f'{count} made now' in ' '.join(capsys.readouterr().out.split())
+        if not count:
+            ball.write_text(ball.read_text().replace('0.1', '0.2'))
 
 
 def test_two_runs_into_one_folder(folder, out, capsys):
@@ -167,8 +197,22 @@ def test_a_process_that_is_killed_leaves_no_clip(folder, tmp_path, capsys, monke
     assert main(['curate', str(folder / 'a_good.mcap'), str(out), *WORDS]) == Exit.FAIL
     assert 'MemoryError' in capsys.readouterr().out and clips(out) == []
     monkeypatch.undo()
+    assert main(['curate', str(folder / 'b_failed.mcap'), str(out), *WORDS]) == Exit.PASS
+    assert 'MemoryError' in capsys.readouterr().out      # of the other run, which stays told
     assert main(['curate', str(folder / 'a_good.mcap'), str(out), *WORDS]) == Exit.PASS
-    assert clips(out) == ['a_good_000.mcap', 'a_good_001.mcap']
+    assert clips(out) == ['a_good_000.mcap', 'a_good_001.mcap', 'b_failed_000.mcap',
+                          'b_failed_001.mcap']
+
+
+def test_a_process_that_is_killed_in_the_middle_loses_nothing(folder, tmp_path, monkeypatch):
+    """Another one makes what it had, and the others stay."""
+    monkeypatch.setattr(curating, 'one_episode', job_work.dies_once_after_a_clip)
+    assert main(['curate', str(folder), str(tmp_path), *WORDS[:-1], '1']) == Exit.PASS
+    assert clips(tmp_path) == [f'{name}_00{n}.mcap' for name in ('a_good', 'b_failed')
+                               for n in (0, 1)]
+    assert {key: record.tries for key, record in records(tmp_path).items()} == {
+        'a_good': 1, 'b_failed': 2, 'c_blind': 1, 'd_damaged': 1}
+    assert Episode.open(tmp_path / 'episodes' / 'b_failed_000.mcap').metadata.success is False
 
 
 def test_names_of_files_that_are_no_text(folder, tmp_path, capsys):
@@ -227,7 +271,8 @@ def test_a_lerobot_set_with_depth(folder, tmp_path):
     assert main(['curate', str(folder), *words]) == Exit.PASS
     assert info.stat().st_mtime_ns == before      # nothing is new
     assert main(['curate', str(folder / 'a_good.mcap'), *words]) == Exit.PASS
-    assert len(open_source(tmp_path / 'lerobot').episode_names()) == 2      # what is asked for now
+    assert len(open_source(tmp_path / 'lerobot').episode_names()) == 4      # all that is there
+    assert info.stat().st_mtime_ns == before
 
 
 def test_ctrl_c_ends_it_and_the_same_command_goes_on(folder, tmp_path):

@@ -11,16 +11,31 @@ import pytest
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.jobs import FailureKind, Job, open_pool, PoolSettings
 
-RAY = pytest.param(PoolSettings(workers=2, ray='local'), id='ray')
+RAY = pytest.param(None, id='ray')
 APART = pytest.param(PoolSettings(workers=2), id='processes')
 
 
 @pytest.fixture(params=[pytest.param(PoolSettings(), id='here'), APART, RAY])
-def settings(request, monkeypatch):
-    if request.param.ray:
-        pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
-        monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+def settings(request):
+    if request.param is None:
+        return PoolSettings(workers=2, ray=request.getfixturevalue('cluster'))
     return request.param
+
+
+@pytest.fixture(scope='module')
+def cluster():
+    """Return the address of a cluster of two processors, which outlives the pools on it."""
+    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+        environment.setenv('RAY_raylet_start_wait_time_s', '120')      # of a busy machine
+        started = Cluster(initialize_head=True, head_node_args={'num_cpus': 2})
+        try:
+            yield started.address
+        finally:
+            started.shutdown()
 
 
 def results(work, items, settings):
@@ -79,12 +94,10 @@ def test_a_killed_process_takes_no_answer_with_it(tmp_path):
     assert found['2'].failure.why == 'its process ended 2 times: killed by SIGKILL'
 
 
-def test_ray_does_the_job_of_a_killed_process_again(tmp_path, monkeypatch):
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+def test_ray_does_the_job_of_a_killed_process_again(tmp_path, cluster):
     items = [{'folder': str(tmp_path), 'name': f'job{number}', **more} for number, more in
              enumerate([{}, {'kills': 1}, {'kills': 2}, {'waits': 600.0}, {}])]
-    found = results(job_work.logged, items, PoolSettings(workers=2, ray='local', timeout=20.0,
+    found = results(job_work.logged, items, PoolSettings(workers=2, ray=cluster, timeout=20.0,
                                                          recycle=1))
     assert [found[key].answer for key in '01234'] == [0, 1, None, None, 0]
     assert found['2'].failure.kind is FailureKind.KILLED

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Runs of jobs: records, resume, lineage, quarantine, and being stopped."""
+import importlib
 import os
 import resource
 import select
@@ -14,6 +15,7 @@ import pytest
 from kinema4d_ros.errors import ConfigurationError, JobError
 from kinema4d_ros.jobs import (FailureKind, Job, JobProgress, LineFile, lineage_of, PoolSettings,
                                read_jobs, run_jobs, shown_progress)
+from kinema4d_ros.jobs.lineage import versions_hash
 from kinema4d_ros.serialization import PlainError
 
 
@@ -181,11 +183,24 @@ def test_a_lineage_changes_with_what_it_is_made_of(tmp_path):
     source.write_bytes(b'1')
     before = lineage_of({'limit': 0.1}, [source])
     assert before == lineage_of({'limit': 0.1}, [tmp_path])      # a folder is its files
-    assert set(before) == {'code', 'parameters', 'source'}
+    assert set(before) == {'code', 'libraries', 'parameters', 'source'}
     assert lineage_of({'limit': 0.2}, [source])['parameters'] != before['parameters']
     source.write_bytes(b'22')
     after = lineage_of({'limit': 0.1}, [source])
     assert after['source'] != before['source'] and after['code'] == before['code']
+
+
+def test_a_library_of_another_version_is_another(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'some_lib.dist-info').mkdir()
+    found = []
+    for version in '1.0', '1.1':
+        (tmp_path / 'some_lib.dist-info' / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: some-lib\nVersion: {version}\n')
+        versions_hash.cache_clear()
+        importlib.invalidate_caches()
+        found.append(versions_hash(('some-lib', 'never-installed')))
+    assert found[0] != found[1]
 
 
 def test_progress_tells_rate_and_remaining_time():

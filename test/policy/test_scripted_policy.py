@@ -219,6 +219,7 @@ def test_policies_that_see_states_have_addresses(starts, tmp_path):
     from kinema4d_ros.errors import ConfigurationError
     from kinema4d_ros.policy.cloning import save
     from kinema4d_ros.policy.closed_loop.makers import make_policy, RunContext
+    from kinema4d_ros.policy.state_policies import policy_address
     episode = Episode.open(CAN)
     context = RunContext(Robot.from_urdf(episode.robot_description), episode)
     place = 'python:kinema4d_ros.policy.state_policies'
@@ -227,6 +228,12 @@ def test_policies_that_see_states_have_addresses(starts, tmp_path):
     observation = PolicyObservation('', {}, starts[CAN].joint_positions)
     np.testing.assert_array_equal(
         policy.act(observation), actions(starts[CAN], SCRIPTED['hasty'])[:CHUNK])
+    policy = make_policy(f'{policy_address("hasty")}&early_closing=1.0', context)
+    policy.reset('', 0)
+    np.testing.assert_array_equal(policy.act(observation), actions(
+        starts[CAN], dataclasses.replace(SCRIPTED['hasty'], early_closing=1.0))[:CHUNK])
+    with pytest.raises(ConfigurationError, match='takes aim, place'):
+        make_policy(f'{place}:scripted?name=hasty&colour=red', context)
     save(tmp_path / 'p.npz', layers([0, 0, 0, 0, 1.0]))
     assert len(make_policy(f'{place}:cloned?file={tmp_path}/p.npz', context).act(observation))
     with pytest.raises(ConfigurationError, match='known: expert, fast'):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kinema4d_ros import __version__
-from kinema4d_ros.errors import PolicyError
+from kinema4d_ros.errors import ConfigurationError, PolicyError
 from kinema4d_ros.policy.closed_loop.records import read_records
 from kinema4d_ros.types import JointTrajectory
 
@@ -110,22 +110,31 @@ def test_a_missing_simulator_says_what_to_install(tmp_path):
     assert 'requirements/sim.txt' in done.stderr and 'Traceback' not in done.stderr
 
 
-def test_records_keep_what_world_and_policy_were(tmp_path):
+def test_runs_are_made_by_the_pool_and_go_on_where_they_were(tmp_path, capsys):
+    """Records tell what world and policy were; what is damaged stops no other run."""
     spec = importlib.util.spec_from_file_location('evaluate_policies', SCRIPT)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    script.HORIZON = 0.5
-    starts = tmp_path / 'starts'
+    starts, out = tmp_path / 'starts', tmp_path / 'kinematic'
     starts.mkdir()
     name = 'libero_object_0_0_success.mcap'
     (starts / name).symlink_to(ROOT / 'data' / 'episodes' / name)
-    out = tmp_path / 'kinematic.jsonl'
-    script.run_all(Namespace(command='predict', world='kinematic', starts=starts, out=out,
-                             policy='weak', seed=[0]))
-    (record,) = read_records(out)
-    assert record.policy_address.startswith('scripted:weak?aim=0.0&')
+    damaged = starts / 'damaged.mcap'
+    damaged.write_bytes(b'no recording')
+    asked = Namespace(command='predict', world='kinematic', starts=starts, out=out, policy='weak',
+                      seed=[0], horizon=0.5, workers=0, ray='')
+    with pytest.raises(PolicyError, match='1 of 2 runs gave no result.*damaged.mcap'):
+        script.run_all(asked)
+    record, broken = sorted(read_records(out), key=lambda record: record.error)
+    assert broken.start == 'damaged' and 'damaged.mcap' in broken.error
+    assert record.policy == 'weak' and 'scripted?name=weak&aim=0.0&' in record.policy_address
     assert 'grip=0.0&' not in record.policy_address      # it is the one whose fingers stop
+    assert record.world.endswith('state_policies:predicted?world_model=kinematic')
     version = json.loads(record.world_version)
-    assert version['world'] == record.world == 'predicted:kinematic'
-    assert version['package'] == __version__ and version['horizon'] == 0.5
-    assert version['precheck']['physics']['outcome'] is False
+    assert version['package'] == __version__ and version['limits']['horizon'] == 0.5
+    damaged.unlink()
+    script.run_all(asked)
+    assert '1 of 1 runs are there already' in capsys.readouterr().out
+    asked.horizon = 1.0
+    with pytest.raises(ConfigurationError, match='made otherwise'):
+        script.run_all(asked)

@@ -30,12 +30,13 @@ def source() -> Episode:
 
 def recording(path: Path, *, frames: int = 14, every: int = 5, depth: bool = True,
               success: bool | None = True, camera_known: bool = True,
-              T_base_camera: np.ndarray | None = None, scale: int = 1) -> Path:
+              T_base_camera: np.ndarray | None = None, scale: int = 1, mesh: str = '') -> Path:
     """
     Write some frames of a bundled episode, small, with the depth that the simulator knows.
 
     :param T_base_camera: where the camera is said to be, in place of where it was.
     :param scale: of the pictures, times 120x80.
+    :param mesh: URI of one that the hand has besides.
     """
     whole = source()
     size = WIDTH * scale, HEIGHT * scale
@@ -45,6 +46,10 @@ def recording(path: Path, *, frames: int = 14, every: int = 5, depth: bool = Tru
         frame_id = 'said_optical_frame'
         urdf = with_camera(urdf, frame_id, 'panda_link0' if 'panda_link0' in urdf else 'world',
                            T_base_camera)
+    if mesh:
+        urdf = urdf.replace('<link name="panda_hand">', '<link name="panda_hand"><visual><geometry>'
+                            f'<mesh filename="{mesh}"/></geometry></visual>')
+        assert mesh in urdf
     with EpisodeWriter(path) as writer:
         writer.add_metadata(START_NS, dataclasses.replace(
             whole.metadata, success=success, camera_known=camera_known, objects={}, events=()))

@@ -80,16 +80,17 @@ class RunMaker:
         """
         Load the model, and make the world of the first run and each policy once, asking nothing.
 
+        Of the first whose start can be read: one that is damaged is told by its own run.
+
         What breaks for another reason than what was chosen, such as a server that is not there, is
         left to the runs, each of which tells it.
 
         :returns: the fingerprint of the model's weights.
         :raises Kinema4DError: no run of the plan, or none of a policy, can be made.
         """
-        first = runs[0]
-        episode = Episode.open(first.start)
+        episode, seed = _first_that_opens(runs)
         simulator = self._simulator(episode)
-        context = RunContext(simulator.robot, episode, first.seed)
+        context = RunContext(simulator.robot, episode, seed)
         addresses = dict.fromkeys(run.address for run in runs)
         makers: list[Callable[[], object]] = [
             partial(self._world, episode, simulator, context),
@@ -158,6 +159,18 @@ class RunMaker:
             robot = Robot.from_urdf(text, package_paths=self.settings.package_paths)
             self._simulators[text] = make_simulator(robot, self.settings)
         return self._simulators[text]
+
+
+def _first_that_opens(runs: Sequence[PlannedRun]) -> tuple[Episode, int]:
+    """Return the start and the seed of the first run whose start can be read."""
+    refused: dict[str, Kinema4DError] = {}
+    for run in runs:
+        if run.start not in refused:
+            try:
+                return Episode.open(run.start), run.seed
+            except Kinema4DError as error:
+                refused[run.start] = error
+    raise next(iter(refused.values()))
 
 
 def _close(made: object) -> None:
