@@ -3,6 +3,7 @@
 """Two cameras before shadow_sim; behind a board only the second one sees, and that may stop."""
 import time
 
+import numpy as np
 import pytest
 from cameras import arm, FRONT, joints, SIDE, UP, view
 from diagnostic_msgs.msg import DiagnosticArray
@@ -16,9 +17,12 @@ from std_msgs.msg import Header, String
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
+from kinema4d_ros.bridge.clouds import cloud_message
 from kinema4d_ros.bridge.images import array_to_image, image_to_array
 from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
 from kinema4d_ros.robot.transforms import quaternion, rpy
+from kinema4d_ros.scene.solids import surface_points
+from kinema4d_ros.types import Solid
 
 pytestmark = pytest.mark.timeout(180)
 BOARD = World().add(BLUE, box((0.02, 0.5, 0.2), (0.1, 0.0, 0.0)))
@@ -86,7 +90,7 @@ def cell(module_ros_domain):
             memory_rate=0.0, diagnostics_rate=5.0, verdict_lifetime=60.0, input_wait=0.3, **{
                 'front.extrinsics': pose, 'side.max_input_age': 0.5, 'front.required': 'true',
                 'tier1.memory_age': 2.5, 'scene.lidar.kind': 'points',
-                'scene.lidar.required': 'false'}))
+                'scene.lidar.required': 'false', 'scene.lidar.sigma': 0.003}))
         yield cell
         assert process.stop() == 0, process.output()
         assert 'Traceback' not in process.output(), process.output()
@@ -126,6 +130,21 @@ def test_a_camera_that_stops_is_named_then_unknown_and_comes_back(cell):
     assert 'camera front is late' in required.summary
     cell.on.add('front')
     cell.graph.wait(lambda: told(cell).startswith('lidar left out'), 'both cameras')
+
+
+def test_what_another_sensor_publishes_is_in_the_way_while_it_does(cell):
+    thing = Solid('box', (0.04, 0.03, 0.1), np.block([
+        [np.eye(3), np.array([[0.0], [0.07], [0.05]])], [np.zeros(3), 1.0]]))
+    points = surface_points(thing, 0.01, 3.0)[None].astype(np.float32)
+    lidar = cell.graph.node.create_publisher(PointCloud2, 'scene/lidar', qos.PREDICTION)
+    timer = cell.graph.node.create_timer(0.1, lambda: lidar.publish(cloud_message(
+        points, None, Header(stamp=cell.graph.node.get_clock().now().to_msg(), frame_id='base'))))
+    hit = cell.until(lambda verdict: verdict.status == Verdict.FAIL, 'the contact')
+    assert not about(hit, 'lidar')
+    assert 'palm' in {each.link for each in hit.findings if each.code == Finding.CONTACT}
+    cell.graph.node.destroy_timer(timer)
+    gone = cell.until(lambda verdict: verdict.status == Verdict.PASS, 'the cloud to be too old')
+    assert 'is late' in about(gone, 'lidar')[0]
 
 
 def test_each_camera_has_its_prediction_and_that_of_the_moving_one_is_in_the_base_frame(cell):
