@@ -3,6 +3,7 @@
 """A thread that serves a callback group of a node by itself, past the executor."""
 from __future__ import annotations
 
+import collections
 import sys
 import threading
 import time
@@ -54,12 +55,18 @@ class GroupThread:
         self._guard = node.create_guard_condition(lambda: None, callback_group=self.group)
         self._waiter, self._context = GroupWaiter(self.group, node.context), node.context
         self._regular: list[_Regular] = []
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name='group', daemon=True)
 
     def every(self, period: float, call: Callable[[], None]) -> None:
         """Have something called in the thread every `period` s, by a steady clock."""
         self._regular.append(_Regular(period, call))
+        self.wake()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have a function called in the thread, soon; from any thread."""
+        self._calls.append(function)
         self.wake()
 
     def start(self) -> None:
@@ -95,6 +102,8 @@ class GroupThread:
                 self._ending.wait(_PAUSE)
 
     def _round(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
         due = min((each.due for each in self._regular), default=float('inf'))
         self._waiter.serve(min(due - time.monotonic(), _LONGEST), self._after_each)
         now = time.monotonic()

@@ -18,6 +18,7 @@ from typing import Any
 from action_msgs.msg import GoalStatusArray
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.action import ActionClient, ActionServer
+from rclpy.action.client import ClientGoalHandle
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.client import Client
@@ -27,9 +28,11 @@ from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.service import Service
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from rclpy.utilities import get_default_context
 from rclpy.waitable import Waitable
 from std_msgs.msg import Empty
+from unique_identifier_msgs.msg import UUID
 
 RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'DirectActionClient', 'GroupWaiter', 'InvalidHandle', 'RCLError',
@@ -219,6 +222,15 @@ class DirectActionClient(ActionClient):
 
     _is_status_ready: bool
 
+    def ask_result(self, goal_id: UUID) -> Future:
+        """
+        Ask for the result of a goal that need not be accepted yet; return a future as rclpy does.
+
+        A server that does not know the goal yet, or has rejected it, answers STATUS_UNKNOWN.
+        """
+        return self._get_result_async(ClientGoalHandle(
+            self, goal_id, self._action_type.Impl.SendGoalService.Response(accepted=True)))
+
     def take_data(self) -> Any:
         """Take what has come; a status is thrown away unread."""
         if self._is_status_ready:
@@ -227,10 +239,17 @@ class DirectActionClient(ActionClient):
         return super().take_data()
 
     async def execute(self, taken_data: Any) -> None:
-        """Call back; without an executor futures do that themselves."""
+        """
+        Call back; without an executor futures do that themselves.
+
+        Feedback comes before a result that was taken with it: that is how it was sent.
+        """
         for future in self._futures:
             future._set_executor(None)
-        await super().execute(taken_data)
+        feedback = {key: taken_data.pop(key) for key in ('feedback',) if key in taken_data}
+        result = {key: taken_data.pop(key) for key in ('result',) if key in taken_data}
+        for part in (taken_data, feedback, result):
+            await super().execute(part)
         self._goal_handles.clear()      # whose statuses are told; or each stays there for ever
 
 
