@@ -24,6 +24,7 @@ class WorkerSettings:
     simulator_settings: Mapping[str, Any] = field(default_factory=dict)
     #: to prepare for; each job brings its own
     precheck: PrecheckSettings = field(default_factory=PrecheckSettings)
+    checks: bool = False                # whether one with a world model is sent CheckTasks too
     niceness: int = 0                   # added to that of the node: more lets others go first
 
 
