@@ -109,7 +109,8 @@ from kinema4d_ros.worker.protocol import WorkerSettings
 
 def compiled():
     return {(each.py_func.__name__, signature) for each in gc.get_objects()
-            if isinstance(each, Dispatcher) for signature in each.signatures}
+            if isinstance(each, Dispatcher) and each.py_func.__module__.startswith('kinema4d_ros')
+            for signature in each.signatures}
 
 main._warm_up(main.make_model(WorkerSettings("frozen")), True)
 before = compiled()
