@@ -371,6 +371,7 @@ def _build() -> None:
          '--base-paths', WORKSPACE, '--build-base', BUILD / 'colcon',
          '--install-base', INSTALL, '--merge-install', '--symlink-install',
          '--event-handlers', 'console_direct+', '--cmake-args', '-DBUILD_TESTING=OFF',
+         '-DKINEMA4D_COMPILE=OFF',      # the next step does that, and anew where sources change
          f'-DPython3_EXECUTABLE={PYTHON}', '--no-warn-unused-cli', env=env)
 
 

@@ -10,6 +10,7 @@ from rclpy.action import ActionServer
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
 
+from kinema4d_ros.bridge.group_thread import GroupThread
 from kinema4d_ros.bridge.rclpy_compat import end_goal
 
 
@@ -22,16 +23,20 @@ class DeferredActionServer(ActionServer):
     """
 
     def __init__(self, node: Node, action_type: Any, name: str, *,
-                 begin: Callable[[ServerGoalHandle], None] = lambda goal: None, **options: Any):
+                 begin: Callable[[ServerGoalHandle], None] = lambda goal: None,
+                 thread: GroupThread | None = None, **options: Any):
         """
         Offer an action.
 
         :param action_type: generated class of the action.
         :param begin: called with each goal when rclpy would start its execute callback, in the
             thread that has it executed; it must return soon. What it raises goes to rclpy.
+        :param thread: that serves it, in place of the node's executor.
         :param options: of rclpy.action.ActionServer.
         """
-        self._begin, self._owner = begin, node
+        self._begin, self._owner, self._thread = begin, node, thread
+        if thread is not None:
+            options['callback_group'] = thread.group
         super().__init__(node, action_type, name, execute_callback=lambda goal: None, **options)
 
     def notify_execute(self, goal_handle: ServerGoalHandle,
@@ -42,14 +47,16 @@ class DeferredActionServer(ActionServer):
     def finish(self, goal_handle: ServerGoalHandle,
                end: Callable[[ServerGoalHandle], Any]) -> None:
         """
-        Have an executor thread call `end(goal_handle)` and send what it returns as the result.
+        Have the thread that serves this call `end(goal_handle)` and send what that returns.
 
         It may be called from any thread. Once the node has no executor any more, nothing happens:
         nobody could be sent a result.
 
         :param end: sets the terminal state of the goal and returns its result.
         """
-        if self._owner.executor is not None:
+        if self._thread is not None:
+            self._thread.call(lambda: self.finish_now(goal_handle, end))
+        elif self._owner.executor is not None:
             super().notify_execute(goal_handle, end)
 
     def finish_now(self, goal_handle: ServerGoalHandle,

@@ -1,7 +1,10 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the ROS graph says of publishers: whose they are, and which a subscription never hears."""
+"""What the ROS graph says of publishers and servers: whose they are, and who is not heard."""
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
@@ -9,6 +12,7 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _UNKNOWN = '_NODE_NAME_UNKNOWN_'    # of rmw
+_ACQUAINTED = 0.2      # [s] after a server was seen, both sides know all of each other
 
 
 def type_name(kind: type) -> str:
@@ -105,3 +109,23 @@ def _unheard(node: Node, subscription: Subscription) -> tuple[list[str], bool]:
         return [f'its publishers cannot be listed: {type(error).__name__}: {error}'], False
     return (sorted({f'a publisher of {who} is not heard: {why}' for who, why in reasons if why}),
             not all(why for _, why in reasons))
+
+
+class KnownServer:
+    """
+    Whether a server would hear a request, and its answer be heard, as far as can be known.
+
+    The graph shows a server somewhat before the messages of both find their way: what is sent at
+    that moment is lost without a word.
+    """
+
+    def __init__(self, is_ready: Callable[[], bool]) -> None:
+        """Follow what `is_ready` of a client says; from any threads."""
+        self._is_ready = is_ready
+        self._since: float | None = None        # steady time [s]
+
+    def look(self) -> bool:
+        """Return whether it has been there for a while; to be called again and again."""
+        now, ready = time.monotonic(), self._is_ready()
+        since = self._since = (now if self._since is None else self._since) if ready else None
+        return since is not None and now - since >= _ACQUAINTED

@@ -3,6 +3,8 @@
 """A thread that serves a callback group of a node by itself, past the executor."""
 from __future__ import annotations
 
+import collections
+import contextlib
 import sys
 import threading
 import time
@@ -49,17 +51,23 @@ class GroupThread:
         :param after_each: called in the thread after each callback, and when it was woken.
         :param on_failure: called in it with what a callback raised; the thread goes on.
         """
-        self.group = NotForExecutor()
+        self.group, self._node = NotForExecutor(), node
         self._after_each, self._on_failure = after_each, on_failure
         self._guard = node.create_guard_condition(lambda: None, callback_group=self.group)
         self._waiter, self._context = GroupWaiter(self.group, node.context), node.context
         self._regular: list[_Regular] = []
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name='group', daemon=True)
 
     def every(self, period: float, call: Callable[[], None]) -> None:
         """Have something called in the thread every `period` s, by a steady clock."""
         self._regular.append(_Regular(period, call))
+        self.wake()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have a function called in the thread, soon; from any thread."""
+        self._calls.append(function)
         self.wake()
 
     def start(self) -> None:
@@ -69,18 +77,20 @@ class GroupThread:
 
     def wake(self) -> None:
         """Have `after_each` called in the thread, soon; from any thread."""
-        self._guard.trigger()
+        with contextlib.suppress(InvalidHandle):        # it has ended
+            self._guard.trigger()
 
     def close(self) -> None:
         """End it; after that what is in the group may be destroyed."""
         self._ending.set()
-        if not self._thread.is_alive():
-            return
-        self._guard.trigger()
-        self._thread.join(_END_TIMEOUT)
+        if self._thread.is_alive():
+            self.wake()
+            self._thread.join(_END_TIMEOUT)
         if self._thread.is_alive():
             print(f'a callback did not end within {_END_TIMEOUT} s and is left behind',
                   file=sys.stderr)
+            return
+        self._node.destroy_guard_condition(self._guard)
 
     def _run(self) -> None:
         while not self._ending.is_set() and self._context.ok():
@@ -95,6 +105,8 @@ class GroupThread:
                 self._ending.wait(_PAUSE)
 
     def _round(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
         due = min((each.due for each in self._regular), default=float('inf'))
         self._waiter.serve(min(due - time.monotonic(), _LONGEST), self._after_each)
         now = time.monotonic()

@@ -19,6 +19,7 @@ from typing import Any
 from action_msgs.msg import GoalStatusArray
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.action import ActionClient, ActionServer
+from rclpy.action.client import ClientGoalHandle
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.client import Client
@@ -28,9 +29,11 @@ from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.service import Service
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from rclpy.utilities import get_default_context
 from rclpy.waitable import Waitable
 from std_msgs.msg import Empty
+from unique_identifier_msgs.msg import UUID
 
 RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'DirectActionClient', 'GroupWaiter', 'InvalidHandle', 'RCLError',
@@ -221,6 +224,15 @@ class DirectActionClient(ActionClient):
     """
 
     _is_status_ready: bool
+
+    def ask_result(self, goal_id: UUID) -> Future:
+        """
+        Ask for the result of a goal that need not be accepted yet; return a future as rclpy does.
+
+        A server that does not know the goal yet, or has rejected it, answers STATUS_UNKNOWN.
+        """
+        return self._get_result_async(ClientGoalHandle(
+            self, goal_id, self._action_type.Impl.SendGoalService.Response(accepted=True)))
 
     def take_data(self) -> Any:
         """Take what has come; a status is thrown away unread, feedback is not left for later."""

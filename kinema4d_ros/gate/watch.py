@@ -19,6 +19,7 @@ from kinema4d_ros.gate.world import World
 _LATE = 1.0         # [s] from which a delay is reported
 _SLOW = 0.05        # of the speed: below it the robot is paused
 _REACH = 1.0        # [m/rad] of a joint of which nothing is known
+_REST_NS = 200_000_000      # for a joint to be measured once another gate has ended its motion
 
 
 class Trouble(enum.Enum):
@@ -94,6 +95,8 @@ class MotionWatch:
         self._tolerances, self._settings, self._others = tolerances, settings, dict(others or {})
         self._began = self._ticked = clock
         self._seen: Mapping[str, JointReading] = {}
+        self._told: set[str] = set()            # the others that another gate moves
+        self._left: dict[str, int] = {}         # ROS time [ns] at which it had ended that
         self._explained = 0.0           # [s] of delay that the robot explains
         self._stalled = 0.0             # [s] at full speed in which they might have come further
         self._moved_at = 0.0            # `progress.moved_at` of the last tick
@@ -145,14 +148,26 @@ class MotionWatch:
             return Trouble.ASTRAY, reason
         told = {name for other in world.others for name in other.joints
                 if self._may_move_beside(other.joints, world.fingers)}
-        # where another gate's motion leaves a joint, it is to stand from then on
-        self._others.update((name, live[name]) for name in told & set(self._others) & set(live))
+        # Where another gate's motion leaves a joint, it is to stand from then on. Word of its end
+        # may be quicker than the joints.
+        left = self._left_by(told, world)
+        self._others.update((name, live[name])
+                            for name in (told | left) & set(self._others) & set(live))
         still = {name: farthest((name,), {name: place}, live, world.continuous)[1]
                  for name, place in self._others.items() if name not in told and name in live}
         reason = self._tolerances.why_astray(still, found.time)
         if reason is not None:
             return Trouble.OTHER, f'a joint moves that the verdict had stand still: {reason}'
         return None
+
+    def _left_by(self, told: set[str], world: World) -> set[str]:
+        """Return the joints whose motions have ended, and that were not measured since then."""
+        left = self._left | dict.fromkeys(self._told - told, world.now_ns)
+        self._told = told
+        self._left = {name: end for name, end in left.items() if name not in told
+                      and name in world.joints and world.joints[name].stamp_ns < end
+                      and world.now_ns - end < _REST_NS}
+        return set(left)
 
     def _may_move_beside(self, joints: frozenset[str], fingers: frozenset[str]) -> bool:
         """Return whether another gate may have judged a motion of these joints with this one."""

@@ -94,7 +94,7 @@ class Worker:
                 self._model = make_model(settings)
             self._simulator_settings = dict(settings.simulator_settings)
             self._settings, self._checks = settings.precheck, settings.checks
-            _warm_up(self._model)
+            _warm_up(self._model, settings.checks)
         except Kinema4DError as error:
             self._pipe.send(Failed(str(error)))
             return
@@ -266,7 +266,7 @@ def _is_out_of_memory(error: Exception) -> bool:
                for kind in type(error).__mro__)
 
 
-def _warm_up(model: WorldModel | None) -> None:
+def _warm_up(model: WorldModel | None, checks: bool) -> None:
     """
     Compile now what requests need: with the demo arm, in a picture of some pixels.
 
@@ -275,7 +275,7 @@ def _warm_up(model: WorldModel | None) -> None:
     alone; what checks a whole precheck, of a motion before a wall, in which the arm is seen.
     """
     robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text(encoding='utf-8'))
-    size = 8 if model is not None else 192
+    size = 192 if checks else 8
     camera = PinholeCamera(size, size, float(size), float(size), (size - 1) / 2, (size - 1) / 2)
     start = robot.configuration({})
     motion = JointTrajectory(robot.joint_names, np.array([0.0, 1.0]),
@@ -287,7 +287,7 @@ def _warm_up(model: WorldModel | None) -> None:
     simulator = ShadowSimulator(robot, model, frames=2)
     seen = simulator.roll_out(
         Observation.from_rgbd(picture, None, camera, T_base_camera, joints), motion)
-    if model is None:
+    if checks:
         wall = 1.6 + 0.004 * np.add.outer(np.arange(size), np.arange(size))    # it leans
         depth = np.where(seen.mask[0], seen.pointmap[0, ..., 2], wall).astype(np.float32)
         simulator.precheck(

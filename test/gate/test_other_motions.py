@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from gate_driver import Driver, READY, ROBOT
 from kinema4d_ros.gate.commands import ReportDecision, TellGates
-from kinema4d_ros.gate.events import OthersChanged
+from kinema4d_ros.gate.events import JointsChanged, OthersChanged
 
 from kinema4d_ros.gate import OtherMotions, Phase, ToldMotion
 from kinema4d_ros.gate.other_motions import compose, OtherMotion
@@ -178,3 +178,30 @@ def test_what_a_gate_tells_of_its_own():
     assert [word.over for word in words] == [False, False, True]
     forward = next(i for i, c in enumerate(gate.commands) if type(c).__name__ == 'Forward')
     assert gate.commands.index(words[0]) < forward      # first it is said, then done
+
+
+@pytest.mark.parametrize('later, stopped', [(0.0, False), (0.15, True)])
+def test_word_of_the_end_of_another_motion_may_be_quicker_than_the_joints(later, stopped):
+    """Joints are to stand where they are measured after it, and not where they were before."""
+    gate = Driver()
+    request = gate.submit(part(HAND, -0.01, 5.0))
+    gate.pass_(request)
+    gate.accept(request)
+    gate.others = (other(part(ARM, 0.4, 2.0)),)
+    gate.now += 0.01
+    gate.joints[PAN] += 0.1
+    gate.handle(JointsChanged())
+    gate.others = ()
+    gate.age = 0.02                      # what comes next was measured before the end
+    for _ in range(3):
+        gate.now += 0.01
+        gate.joints[PAN] += 0.1
+        gate.handle(JointsChanged())
+    gate.age = 0.0
+    gate.now += 0.05
+    gate.joints[PAN] += 0.1              # where it has come to stand
+    gate.handle(JointsChanged())
+    gate.now += 0.5
+    gate.joints[PAN] += later
+    gate.handle(JointsChanged())
+    assert ('cancel at controller' in gate.log) == stopped

@@ -105,12 +105,14 @@ from numba.core.dispatcher import Dispatcher
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.worker import main
+from kinema4d_ros.worker.protocol import WorkerSettings
 
 def compiled():
     return {(each.py_func.__name__, signature) for each in gc.get_objects()
-            if isinstance(each, Dispatcher) for signature in each.signatures}
+            if isinstance(each, Dispatcher) and each.py_func.__module__.startswith('kinema4d_ros')
+            for signature in each.signatures}
 
-main._warm_up(None)
+main._warm_up(main.make_model(WorkerSettings("frozen")), True)
 before = compiled()
 EpisodePrechecker()(share_dir() / 'data' / 'episodes' / 'libero_object_0_0_success.mcap')
 print(len(before), sorted({name for name, _ in compiled() - before}))
@@ -118,7 +120,11 @@ print(len(before), sorted({name for name, _ in compiled() - before}))
 
 
 def test_a_process_that_is_ready_has_compiled_what_a_verdict_needs():
-    """Else the first look is too old once it is judged. What carrying needs may come later."""
+    """
+    Else the first look is too old once it is judged. What carrying needs may come later.
+
+    The process is one that both predicts and checks, as with `separate_checks: false`.
+    """
     done = subprocess.run([sys.executable, '-c', WARM], capture_output=True, text=True, timeout=300)
     assert not done.returncode, done.stderr
     count, later = done.stdout.split(' ', 1)

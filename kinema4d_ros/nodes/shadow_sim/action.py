@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from rclpy.action import CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge.deferred_action_server import DeferredActionServer
+from kinema4d_ros.bridge.group_thread import GroupThread
 from kinema4d_ros.bridge.motion import duration_message, duration_seconds
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
@@ -51,8 +51,8 @@ class PrecheckAction:
     Serves ~/precheck.
 
     A goal that cannot be served is accepted and then aborted, since only that carries a reason
-    to the client. The runner's thread works on it; when it has the answer, an executor thread
-    sends it.
+    to the client. The runner's thread works on it; when it has the answer, the thread that serves
+    the action sends it, whatever else the node has to do.
     """
 
     def __init__(self, node: Node, runner: RequestRunner, settings: Callable[[], ShadowSimSettings],
@@ -65,12 +65,15 @@ class PrecheckAction:
         self._runner, self._settings, self._is_active = runner, settings, is_active
         self._log_error = node.get_logger().error
         self._requests: dict[bytes, PrecheckRequest] = {}      # by the ids of their goals
+        self._thread = GroupThread(node)
         self._server = DeferredActionServer(
             node, Precheck, '~/precheck', begin=self._begin, cancel_callback=self._on_cancel,
-            callback_group=ReentrantCallbackGroup(), result_timeout=_RESULT_TIMEOUT)
+            thread=self._thread, result_timeout=_RESULT_TIMEOUT)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop serving."""
+        self._thread.close()
         self._server.destroy()
 
     def _on_cancel(self, goal: ServerGoalHandle) -> CancelResponse:

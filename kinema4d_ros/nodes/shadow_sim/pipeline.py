@@ -119,24 +119,26 @@ class PrecheckPipeline:
                 self._check(request, candidate, observed, plan)
             if not plan.predicts_first:
                 # One that was replaced meanwhile is not predicted, so nothing more will follow.
-                self._conclude(request, candidate, observed, plan, final=request.stopped.is_set()
-                               or not _is_predictable(candidate, observed))
+                self._conclude(
+                    request, candidate, observed, plan, final=request.stopped.is_set()
+                    or not (candidate.moves and isinstance(observed, FramedObservation)))
         if plan.predicts_first:
             for candidate in candidates:
                 with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 self._conclude(request, candidate, observed, plan, final=True)
-            self._answer(request, candidates)
-            return
-        for index in self._answer(request, candidates):
+        ranking = self._answer(request, candidates)     # first: a robot may wait for it
+        for candidate, verdict, message in zip(candidates, request.verdicts, request.messages):
+            self._tell(candidate, message, observed, verdict, plan)
+        for index in ranking:
             candidate = candidates[index]
             if not request.verdicts[index].final:
                 with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 verdict = self._verdict(candidate, candidate.assessment, plan, final=True)
                 self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
-                self._publish(candidate, self._message(verdict, candidate, plan))
-                self._keep_incident(candidate, observed, verdict, plan)
+                self._publish(message := self._message(verdict, candidate, plan))
+                self._tell(candidate, message, observed, verdict, plan)
 
     # ------------------------------------------------------------------ the tiers
 
@@ -326,9 +328,7 @@ class PrecheckPipeline:
         request.verdicts.append(verdict)
         request.messages.append(message)
         self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
-        self._publish(candidate, message)
-        if final:
-            self._keep_incident(candidate, observed, verdict, plan)
+        self._publish(message)
 
     def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
                             stage: str) -> None:
@@ -353,11 +353,6 @@ class PrecheckPipeline:
             lifetime=plan.settings.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
 
-    def _keep_incident(self, candidate: Candidate, observed: object, verdict: Verdict,
-                       plan: _Plan) -> None:
-        self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal,
-                            self._live.current.source.text)
-
     def _answer(self, request: PrecheckRequest, candidates: list[Candidate]) -> list[int]:
         """Rank the candidates and end the wait of the one who asked; return the ranking."""
         ranking = rank(request.verdicts, [
@@ -369,18 +364,27 @@ class PrecheckPipeline:
         request.answer(ranking)
         return ranking
 
-    def _publish(self, candidate: Candidate, message: VerdictMessage) -> None:
-        """Publish and log a verdict; one that nobody heard still counts for the one who asked."""
-        word = Status(message.status).name + ('' if message.final else ' so far')
-        outcome = f'; predicted: {message.outcome}' if message.outcome else ''
-        logger = self._node.get_logger()
+    def _publish(self, message: VerdictMessage) -> None:
+        """Publish a verdict; one that nobody heard still counts for the one who asked."""
         self.last_message = message
         try:
-            self._outputs.publish_verdict(message)     # first: it may be outdated at any moment
+            self._outputs.publish_verdict(message)
+        except Exception:
+            self._node.get_logger().error(traceback.format_exc())
+
+    def _tell(self, candidate: Candidate, message: VerdictMessage, observed: object,
+              verdict: Verdict, plan: _Plan) -> None:
+        """Show people a verdict that was published, log it, and keep what it is to be kept with."""
+        word = Status(message.status).name + ('' if message.final else ' so far')
+        outcome = f'; predicted: {message.outcome}' if message.outcome else ''
+        try:
             self._outputs.publish_markers(message, candidate.tool_path)
         except Exception:
-            logger.error(traceback.format_exc())
-        logger.info(f'{word}: {message.summary}{outcome}')
+            self._node.get_logger().error(traceback.format_exc())
+        self._node.get_logger().info(f'{word}: {message.summary}{outcome}')
+        if verdict.final:
+            self.incidents.keep(candidate, observed, verdict, plan.settings, plan.goal,
+                                self._live.current.source.text)
 
     @contextlib.contextmanager
     def _errors_as_findings(self, candidate: Candidate) -> Iterator[None]:
@@ -394,7 +398,3 @@ class PrecheckPipeline:
         except Exception as error:   # whatever it is, it must end in UNSURE and in the log
             self._node.get_logger().error(traceback.format_exc())
             candidate.assessment.add_unsure(f'internal error: {type(error).__name__}: {error}')
-
-
-def _is_predictable(candidate: Candidate, observed: object) -> bool:
-    return candidate.moves and isinstance(observed, FramedObservation)

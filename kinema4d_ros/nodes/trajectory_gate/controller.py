@@ -17,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import owner
+from kinema4d_ros.bridge.graph import KnownServer, owner
 from kinema4d_ros.bridge.rclpy_compat import DirectActionClient
 from kinema4d_ros.gate import GateRequest
 from kinema4d_ros.gate.events import (ControllerAccepted, ControllerFinished, ControllerHeard,
@@ -51,6 +51,7 @@ class ControllerClient:
         self.action, self.topic = f'{name}/follow_joint_trajectory', f'{name}/joint_trajectory'
         self._client = DirectActionClient(node, FollowJointTrajectory, self.action,
                                           callback_group=group)
+        self._server = KnownServer(self._client.server_is_ready)
         # The result of a goal that nobody sent: the server answers that it knows none.
         self._ping = node.create_client(FollowJointTrajectory.Impl.GetResultService,
                                         f'{self.action}/_action/get_result', callback_group=group)
@@ -80,7 +81,11 @@ class ControllerClient:
         """Whether a goal or a message would arrive."""
         if self._publisher is not None and not self._publisher.get_subscription_count():
             return False
-        return self._client.server_is_ready()
+        return self.look()
+
+    def look(self) -> bool:
+        """Return whether a goal would arrive; to be called again and again."""
+        return self._server.look()
 
     def forward(self, request: GateRequest) -> None:
         """Forward what came as it came."""

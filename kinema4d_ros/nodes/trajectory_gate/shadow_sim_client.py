@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import time
+import uuid
+from dataclasses import dataclass
 
 from action_msgs.msg import GoalStatus
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
+from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import why_silent
+from kinema4d_ros.bridge.graph import KnownServer, why_silent
 from kinema4d_ros.bridge.motion import duration_message, stamp_ns, trajectory_message
 from kinema4d_ros.bridge.rclpy_compat import DirectActionClient
 from kinema4d_ros.bridge.verdicts import verdict_from_message
@@ -28,6 +31,16 @@ from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 _DISCOVERY_TIME = 5.0
 
 
+@dataclass(eq=False)
+class _Question:
+    """One that shadow_sim was asked."""
+
+    number: int                             # of the trajectory
+    handle: ClientGoalHandle | None = None
+    was_unknown: bool = False               # whether its result was asked for too early
+    is_answered: bool = False
+
+
 class ShadowSimClient:
     """A client of shadow_sim; called in the callback group of its action client."""
 
@@ -40,7 +53,8 @@ class ShadowSimClient:
         self._node, self._dispatcher, self._name = node, dispatcher, name
         self._status_topic = f'{name}/precheck/_action/status'
         self._client = DirectActionClient(node, Precheck, f'{name}/precheck', callback_group=group)
-        self._goals: dict[int, ClientGoalHandle | None] = {}    # by number, None until accepted
+        self._server = KnownServer(self._client.server_is_ready)
+        self._questions: dict[int, _Question] = {}      # by the number of the trajectory
         self._started = time.monotonic()
         self._topic = f'{name.rpartition("/")[0]}/verdict'
         node.create_subscription(VerdictMessage, self._topic, dispatcher.guarded(self._heard),
@@ -67,10 +81,9 @@ class ShadowSimClient:
         """Whether what the graph does not show can be taken as absent."""
         return time.monotonic() > self._started + _DISCOVERY_TIME
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether a question would arrive."""
-        return self._client.server_is_ready()
+    def look(self) -> bool:
+        """Return whether a question would arrive; to be called again and again."""
+        return self._server.look()
 
     def ask(self, command: AskShadowSim) -> None:
         """Ask for a verdict."""
@@ -81,38 +94,64 @@ class ShadowSimClient:
             message = submitted.trajectory
         else:
             raise RuntimeError(f'trajectory {number} cannot be read, and was to be judged')
-        self._goals[number] = None
-        goal = Precheck.Goal(candidates=[message], deadline=duration_message(command.timeout))
-        self._client.send_goal_async(goal).add_done_callback(self._dispatcher.guarded(
-            lambda done: self._accepted(number, done.result())))
+        question = self._questions[number] = _Question(number)
+        goal, goal_id = Precheck.Goal(
+            candidates=[message], deadline=duration_message(command.timeout)), _new_id()
+        self._client.send_goal_async(goal, goal_uuid=goal_id).add_done_callback(
+            self._dispatcher.guarded(lambda done: self._accepted(question, done.result())))
+        # For its result at once, too: that saves the way of a question and its answer.
+        self._client.ask_result(goal_id).add_done_callback(self._dispatcher.guarded(
+            lambda done: self._answered_early(question, done.result())))
 
     def abandon(self, number: int) -> None:
         """Have a question dropped whose answer nobody needs."""
-        handle = self._goals.pop(number, None)
-        if handle is not None:
-            handle.cancel_goal_async()
+        question = self._questions.pop(number, None)
+        if question is not None and question.handle is not None:
+            question.handle.cancel_goal_async()
 
-    def _accepted(self, number: int, handle: ClientGoalHandle) -> None:
-        if number not in self._goals:     # abandoned meanwhile
-            if handle.accepted:
+    def _is_open(self, question: _Question) -> bool:
+        """Return whether its answer is still waited for."""
+        return self._questions.get(question.number) is question
+
+    def _accepted(self, question: _Question, handle: ClientGoalHandle) -> None:
+        question.handle = handle
+        if not self._is_open(question):
+            if handle.accepted and not question.is_answered:
                 handle.cancel_goal_async()
-            return
-        if not handle.accepted:
-            del self._goals[number]
+        elif not handle.accepted:
+            del self._questions[question.number]
             self._dispatcher.handle(VerdictAnswered(
-                number, ShadowSimAnswer(problem='shadow_sim rejected the question')))
-            return
-        self._goals[number] = handle
-        handle.get_result_async().add_done_callback(self._dispatcher.guarded(
-            lambda done: self._answered(number, done.result())))
+                question.number, ShadowSimAnswer(problem='shadow_sim rejected the question')))
+        elif question.was_unknown:
+            self._ask_result(question, handle)
 
-    def _answered(self, number: int, reply: Precheck.Impl.GetResultService.Response) -> None:
-        if self._goals.pop(number, None) is not None:
+    def _answered_early(self, question: _Question,
+                        reply: Precheck.Impl.GetResultService.Response) -> None:
+        if reply.status != GoalStatus.STATUS_UNKNOWN:
+            self._answered(question, reply)
+            return
+        question.was_unknown = True     # it was asked for the result before it took the question
+        if question.handle is not None and self._is_open(question):
+            self._ask_result(question, question.handle)
+
+    def _ask_result(self, question: _Question, handle: ClientGoalHandle) -> None:
+        handle.get_result_async().add_done_callback(self._dispatcher.guarded(
+            lambda done: self._answered(question, done.result())))
+
+    def _answered(self, question: _Question, reply: Precheck.Impl.GetResultService.Response
+                  ) -> None:
+        question.is_answered = True
+        if self._is_open(question):
+            del self._questions[question.number]
             self._dispatcher.handle(VerdictAnswered(
-                number, answer_from(reply.status, reply.result)))
+                question.number, answer_from(reply.status, reply.result)))
 
     def _heard(self, message: VerdictMessage) -> None:
         self._dispatcher.handle(VerdictHeard(_answer(message)))
+
+
+def _new_id() -> UUID:
+    return UUID(uuid=list(uuid.uuid4().bytes))
 
 
 def answer_from(status: int, result: Precheck.Result) -> ShadowSimAnswer:
