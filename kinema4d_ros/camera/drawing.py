@@ -45,6 +45,11 @@ class Drawing:
             while not self._done[frame]:
                 self._draw_or_wait(frame)
 
+    @property
+    def drawn(self) -> int:
+        """Count the frames that are drawn."""
+        return sum(self._done)
+
     def stop(self) -> None:
         """Let no thread begin a further frame by itself; what is waited for is drawn then."""
         self._stopped = True
