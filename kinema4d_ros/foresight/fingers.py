@@ -147,22 +147,6 @@ class Fingers:
         touched.reshape(-1)[near[found]] = True
         return touched
 
-    def distance(self, points: np.ndarray, frame: int, gap: float | None = None) -> np.ndarray:
-        """
-        Return how far points (..., 3) [m] base are from the space between the fingers, (...) [m].
-
-        :param gap: [m] as if the fingers were this far open; None for the gap of that frame.
-        """
-        T = np.linalg.inv(self.T_base_palm[frame])
-        local = points @ T[:3, :3].T + T[:3, 3]
-        middle = 0.5 * (self.lower[frame] + self.upper[frame])
-        half = 0.5 * (self.gap[frame] if gap is None else gap)
-        along = np.maximum(np.abs(local @ self.axis - middle) - half, 0.0)
-        across = local @ self._across.T
-        beside = np.maximum(np.maximum(self._low[frame] - across, across - self._high[frame]), 0.0)
-        far: np.ndarray = np.sqrt(along ** 2 + (beside ** 2).sum(-1))
-        return far
-
     def in_hand(self, points: np.ndarray, frame: int) -> np.ndarray:
         """
         Return points (N, 3) [m] base frame as the hand sees them at a frame, (N, 3) [m].
