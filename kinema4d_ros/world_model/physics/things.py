@@ -173,7 +173,7 @@ def _unstacked(points: np.ndarray, thing: SeenThing) -> list[SeenThing]:
     if np.ptp(local[mask][:, 2]) < 2 * _SIDES:
         return [thing]
     for steep in _STEEP:
-        label = connected(local * np.float32([_REACH / steep, _REACH / steep, 1.0]), mask)
+        label = connected(local * np.array([_REACH / steep, _REACH / steep, 1.0], np.float32), mask)
         numbers, counts = np.unique(label[mask], return_counts=True)
         order = np.argsort(-counts)[:2]
         if len(order) < 2 or counts[order[1]] < max(_STACKED_LEAST, _SMALL * mask.sum()):
