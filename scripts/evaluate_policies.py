@@ -330,8 +330,9 @@ def serve(options: argparse.Namespace) -> None:
         keys = preset_keys(preset, robot, preset.action_format(robot))
     with serve_policy(policy, keys, robot=robot, port=options.port) as server, \
             contextlib.suppress(KeyboardInterrupt):
-        print(f'{server.address}: asked with {", ".join("/".join(key.path) for key in keys.states)}'
-              f'; prompt "{start.instruction}"', flush=True)
+        asked = dict.fromkeys('/'.join(key.path) for key in (*keys.pictures, *keys.states))
+        print(f'{server.address}: asked with {", ".join(asked)}; prompt "{start.instruction}"',
+              flush=True)
         server.wait()
 
 
