@@ -8,7 +8,7 @@ Run policies in the LIBERO simulator and in the predicted world, and compare wha
 `predict` and `compare` need this package as it is installed:
 
   sim() { MUJOCO_GL=egl .venv-sim/bin/python scripts/evaluate_policies.py "$@"; }
-  sim starts --task libero_90/36,libero_90/65 --init 3,9 --out out/starts
+  sim starts --task libero_90/36 --init 3,9 --out out/starts
   sim simulate --starts out/starts --out out/true.jsonl
   .venv/bin/python scripts/evaluate_policies.py predict --starts out/starts --world kinematic \
       --out out/kinematic.jsonl
@@ -27,6 +27,7 @@ import json
 import logging
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def numbers(text: str) -> list[int]:
 
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
     starts = commands.add_parser('starts', help='write what is seen first, one episode each')
     starts.add_argument('--task', required=True, help='suite/number, separated by commas')
@@ -74,6 +75,9 @@ def arguments() -> argparse.Namespace:
                                       'pictures, for policies that see')
     demonstrate.add_argument('--starts', type=Path, required=True, help='folder of episodes')
     demonstrate.add_argument('--repeats', type=int, default=2, help='of each start')
+    starts.add_argument('--displaced', type=float, default=0.0, metavar='M', help='put the object '
+                        'up to so far from its place, along x and y each')
+    starts.add_argument('--copies', type=int, default=1, help='of each, displaced otherwise')
     for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
@@ -118,11 +122,26 @@ def write_starts(options: argparse.Namespace) -> None:
         suite, number = task.split('/')
         scene = scene_of(suite, int(number))
         for init in options.init:
-            path = options.out / f'{suite}_{number}_{init}.mcap'
-            if path.exists():
-                continue
-            LiberoWorld(scene, robot, init).write_start(path, urdf)
-            print(path, flush=True)
+            for copy in range(options.copies):
+                name = f'{suite}_{number}_{init}' + (f'_d{copy}' if options.displaced else '')
+                path = options.out / f'{name}.mcap'
+                if path.exists():
+                    continue
+                world = LiberoWorld(scene, robot, init)
+                if options.displaced:
+                    displace(world, options.displaced, zlib.crc32(name.encode()))
+                world.write_start(path, urdf)
+                print(path, flush=True)
+
+
+def displace(world, most: float, seed: int) -> None:
+    """Put the goal's object elsewhere, where it stands upright and pushes nothing away."""
+    random = np.random.default_rng(seed)
+    for _ in range(20):
+        world.reset()
+        if world.put_aside(random.uniform(-most, most, 2)):
+            return
+    raise PolicyError(f'no place within {most} m of where it is for the object of {world.name}')
 
 
 def scene_of(suite: str, task: int):
@@ -199,7 +218,8 @@ def simulated_worlds(paths: list[Path], with_pictures: bool
                 camera = episode.observation().view.camera
                 views = {VIEW: SceneRenderer(scene, meta.camera, camera.height, camera.width)}
         yield start, f'{meta.suite}/{meta.task}', LiberoWorld(
-            scene, Robot.from_urdf(episode.robot_description), meta.init, views)
+            scene, Robot.from_urdf(episode.robot_description), meta.init, views,
+            start.T_base_object)
 
 
 def predicted_worlds(paths: list[Path], model: str) -> Iterator[tuple[TaskStart, str, TaskWorld]]:
@@ -256,8 +276,7 @@ def run_all(options: argparse.Namespace) -> None:
     if not any(options.starts.glob('*.mcap')):
         raise PolicyError(f'{options.starts} holds no starts (*.mcap); write some with '
                           '`evaluate_policies.py starts`')
-    if not paths:
-        print('nothing to do')
+    print(f'{len(paths)} starts to do')
     options.out.parent.mkdir(parents=True, exist_ok=True)
     version = json.dumps({'package': __version__, 'world': label, 'horizon': HORIZON}
                          | ({} if is_true else {'precheck': to_plain(settings_of(options.world))}),
