@@ -29,6 +29,7 @@ import logging
 import os
 import sys
 import time
+import zlib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -61,8 +62,8 @@ def numbers(text: str) -> list[int]:
 
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', required=True)
     starts = commands.add_parser('starts', help='write what is seen first, one episode each')
     starts.add_argument('--task', required=True, help='suite/number, separated by commas')
@@ -71,6 +72,9 @@ def arguments() -> argparse.Namespace:
                                       'pictures, for policies that see')
     demonstrate.add_argument('--starts', type=Path, required=True, help='folder of episodes')
     demonstrate.add_argument('--repeats', type=int, default=2, help='of each start')
+    starts.add_argument('--displaced', type=float, default=0.0, metavar='M', help='put the object '
+                        'up to so far from its place, along x and y each')
+    starts.add_argument('--copies', type=int, default=1, help='of each, displaced otherwise')
     for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
@@ -123,11 +127,26 @@ def write_starts(options: argparse.Namespace) -> None:
         suite, number = task.split('/')
         scene = scene_of(suite, int(number))
         for init in options.init:
-            path = options.out / f'{suite}_{number}_{init}.mcap'
-            if path.exists():
-                continue
-            LiberoWorld(scene, robot, init).write_start(path, urdf)
-            print(path, flush=True)
+            for copy in range(options.copies):
+                name = f'{suite}_{number}_{init}' + (f'_d{copy}' if options.displaced else '')
+                path = options.out / f'{name}.mcap'
+                if path.exists():
+                    continue
+                world = LiberoWorld(scene, robot, init)
+                if options.displaced:
+                    displace(world, options.displaced, zlib.crc32(name.encode()))
+                world.write_start(path, urdf)
+                print(path, flush=True)
+
+
+def displace(world, most: float, seed: int) -> None:
+    """Put the goal's object elsewhere, where it stands upright and pushes nothing away."""
+    random = np.random.default_rng(seed)
+    for _ in range(20):
+        world.reset()
+        if world.put_aside(random.uniform(-most, most, 2)):
+            return
+    raise PolicyError(f'no place within {most} m of where it is for the object of {world.name}')
 
 
 def scene_of(suite: str, task: int):
@@ -246,8 +265,9 @@ def serve(options: argparse.Namespace) -> None:
         keys = preset_keys(preset, robot, preset.action_format(robot))
     with serve_policy(policy, keys, robot=robot, port=options.port) as server, \
             contextlib.suppress(KeyboardInterrupt):
-        print(f'{server.address}: asked with {", ".join("/".join(key.path) for key in keys.states)}'
-              f'; prompt "{start.instruction}"', flush=True)
+        asked = dict.fromkeys('/'.join(key.path) for key in (*keys.pictures, *keys.states))
+        print(f'{server.address}: asked with {", ".join(asked)}; prompt "{start.instruction}"',
+              flush=True)
         server.wait()
 
 

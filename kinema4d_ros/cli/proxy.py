@@ -37,9 +37,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """Run the node policy_proxy until it is stopped."""
-    from kinema4d_ros.cli import ros
+    """
+    Run the node policy_proxy until it is stopped.
 
+    :raises ConfigurationError: there is no such preset, or the address is none.
+    """
+    from kinema4d_ros.cli import ros
+    from kinema4d_ros.policy.preset import PolicyPreset
+    from kinema4d_ros.policy.wire import Connection
+
+    PolicyPreset.load(options.preset)
+    Connection(options.server)          # which looks at the address, and does not connect yet
     code = ros.run_node('policy_proxy', [
         f'server:={json.dumps(options.server)}', f'preset:={json.dumps(options.preset)}',
         f'port:={options.port}', f'samples:={options.samples}',

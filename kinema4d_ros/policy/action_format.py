@@ -133,12 +133,12 @@ class ActionFormat:
             if strange and not (self.tip_link and key == 'limited_joints'):   # the reader checks
                 raise ConfigurationError(f'{key} {", ".join(strange)} are not among joints '
                                          f'{", ".join(of)}')
-        fits = min(self.widths)
+        fits = min(self._any_widths)
         for gripper in self.grippers:
             if not -fits <= gripper.column < fits:
-                raise ConfigurationError(f'a gripper has column {gripper.column} of actions of '
-                                         f'{" or ".join(map(str, self.widths))} columns; -1 is '
-                                         'the last')
+                raise ConfigurationError(
+                    f'a gripper has column {gripper.column} of actions of '
+                    f'{" or ".join(map(str, self._any_widths))} columns; -1 is the last')
         if self.velocity is not None and self.reference is not Reference.ABSOLUTE:
             raise ConfigurationError(f'velocities are added to the state; reference '
                                      f'{self.reference.value} says otherwise, leave it out')
@@ -149,14 +149,20 @@ class ActionFormat:
             if not np.isfinite(values).all() or (key == 'scale' and 0.0 in values):
                 raise ConfigurationError(f'{key} {values} must be finite'
                                          + (', and not 0' if key == 'scale' else ''))
-            wide = tuple(width - len(self.grippers) for width in self.widths)
+            wide = tuple(width - len(self.grippers) for width in self._any_widths)
             if len(values) > 1 and len(values) not in wide:
                 raise ConfigurationError(f'{key} has {len(values)} values; it must have one, or '
                                          f'one for each of {" or ".join(map(str, wide))} columns')
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """How many columns an action may have."""
+        """How many columns an action may have; scales and offsets of each column leave one."""
+        told = {len(values) for values in (self.scale, self.offset) if len(values) > 1}
+        return tuple(width for width in self._any_widths
+                     if told <= {width - len(self.grippers)})
+
+    @property
+    def _any_widths(self) -> tuple[int, ...]:
         wide = len(self.joints) + len(self.grippers)
         if not self.tip_link:
             return (wide,)

@@ -114,7 +114,8 @@ def libero(context: RunContext, pictures: str = 'no') -> TaskWorld:
     if pictures == 'yes':
         camera = context.episode.observation().view.camera
         views = {VIEW: _renderer(meta.suite, meta.task, meta.camera, camera.height, camera.width)}
-    return LiberoWorld(_scene(meta.suite, meta.task), context.robot, meta.init, views)
+    return LiberoWorld(_scene(meta.suite, meta.task), context.robot, meta.init, views,
+                       TaskStart.of(context.episode).T_base_object)
 
 
 @lru_cache(maxsize=1)

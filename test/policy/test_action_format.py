@@ -117,3 +117,10 @@ def test_a_gripper_of_another_robot():
     form = ActionFormat(10.0, ARM, grippers=(GripperColumn(-1, 0.0, 1.0, {'nose': (0, 1)}),))
     with pytest.raises(UnknownJointError, match='nose'):
         ActionReader(ROBOT, form)
+
+
+def test_a_scale_of_each_column_says_how_many_there_are():
+    """A rotation vector is scaled; a chunk of quaternions is none of this format."""
+    form = ActionFormat(20.0, (), tip_link='hand', scale=(0.05,) * 3 + (0.5,) * 3)
+    assert form.widths == (6,)
+    assert ActionFormat(20.0, (), tip_link='hand', scale=(0.05,)).widths == (6, 7)

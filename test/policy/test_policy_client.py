@@ -124,6 +124,21 @@ def test_client_and_server_understand_each_other():
         assert policy.begun == [('pick', 0)]            # once for each instruction
 
 
+def test_a_policy_that_comes_to_its_end_and_begins_anew():
+    """An empty chunk of a policy of ours says that it is over; of others it is a fault (above)."""
+    class Ends(Remembering):
+        def act(self, observation):
+            return super().act(observation)[:None if len(self.seen) % 2 else 0]
+
+    policy = Ends()
+    with serve_policy(policy, KEYS, port=0) as server, client(server.address) as asking:
+        for _ in range(2):      # the same instruction: each reset begins a task anew
+            asking.reset('pick', 0)
+            assert asking.act(SEEN).shape == (3, 2)
+            assert asking.act(SEEN).shape == (0, 2)
+        assert policy.begun == [('pick', 0)] * 2
+
+
 def test_roboarena():
     policy, config = Remembering(), PolicyServerConfig(n_external_cameras=1)
     with serve_policy(policy, KEYS, port=0, config=config) as server, \

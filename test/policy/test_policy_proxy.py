@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The proxy between a policy's server and a robot's client, over loopback."""
+import re
 import threading
 
 import msgpack
@@ -11,6 +12,7 @@ from robots import ROOT
 from websockets.sync.server import serve
 
 from kinema4d_ros import ActionFormat, ActionReader, PolicyObservation, Robot
+from kinema4d_ros.cli.main import main
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.chunk_check import ChunkChecker, VERDICT_KEY
 from kinema4d_ros.policy.chunk_guard import ChunkGuard
@@ -191,3 +193,12 @@ def test_one_robot_has_one_client():
         with pytest.raises(PolicyError, match='503'):
             client(between.address).connect()
         robot.act(SEEN)
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (('ws://localhost:9', '--preset', 'droide'), "no policy preset 'droide'.*droid"),
+    (('http://localhost:9', '--preset', 'droid'), "'http://localhost:9'.*ws://")])
+def test_a_command_that_is_written_wrongly_is_wrong_usage(arguments, words, capsys):
+    """Before any node is started; exit code 2."""
+    assert main(['proxy', *arguments]) == 2
+    assert re.search(words, capsys.readouterr().err)

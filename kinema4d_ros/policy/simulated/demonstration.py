@@ -40,7 +40,7 @@ def demonstrate(scene: LiberoScene, robot: Robot, start: TaskStart, init: int,
         and opening [m] of the expert by itself; `layout`; `success`.
     """
     random = np.random.default_rng([zlib.crc32(start.name.encode()), repeat])
-    world = LiberoWorld(scene, robot, init)
+    world = LiberoWorld(scene, robot, init, T_base_object=start.T_base_object)
     first = world.reset()
     expert = ScriptedPolicy(start)
     expert.reset(start.instruction, 0)

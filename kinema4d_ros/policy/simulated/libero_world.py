@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.episodes.libero.goal import task_goals, TaskGoal
 from kinema4d_ros.episodes.libero.plan import (ARM_JOINTS, CubicInterpolation, FINGER_JOINTS,
@@ -25,6 +26,8 @@ from kinema4d_ros.types import JointTrajectory
 JOINTS = ARM_JOINTS + FINGER_JOINTS
 _CLOSES = 0.002         # [m] that a finger's command falls by, to be closing
 _LAST_CLOSED = 0.3      # [s] after the command has ended that the fingers still close
+_MOVED = 1e-3           # [m] from which on an object stands elsewhere
+_STANDS = 0.01          # [m] within which an object has stayed where it was
 _SETTLE = 1.0           # [s] that the world is given before it is judged
 
 
@@ -37,14 +40,18 @@ class LiberoWorld:
     """
 
     def __init__(self, scene: LiberoScene, robot: Robot, init: int,
-                 views: Mapping[str, SceneRenderer] = MappingProxyType({})):
+                 views: Mapping[str, SceneRenderer] = MappingProxyType({}),
+                 T_base_object: np.ndarray | None = None):
         """
         Make a world of a task's scene in one of its initial states.
 
         :param robot: the Panda by its description, which reads the policy's actions.
         :param views: name -> what renders it, for policies that see pictures.
+        :param T_base_object: (4, 4) where the object that is to be moved stands, in place of where
+            the initial state has it; None for there.
         """
         self.robot, self._scene, self._init, self._views = robot, scene, init, views
+        self._put = T_base_object
         self.reset()
 
     @property
@@ -62,6 +69,9 @@ class LiberoWorld:
         scene.reset(self._init)
         scene.refresh()
         self.goal = _only_goal(scene)
+        if self._put is not None and np.abs(
+                scene.object_pose(self.goal.thing) - self._put).max() > _MOVED:
+            put_object(scene, self.goal.thing, self._put)
         self._gap_now = FingerGap(scene, self.goal.thing)
         self._watch = _GraspWatch(scene, self.goal.thing)
         self._time, self._sample = 0.0, 0
@@ -71,6 +81,21 @@ class LiberoWorld:
         #: joint positions (9,) at each sample, those that were measured and those commanded
         self.track: list[tuple[np.ndarray, np.ndarray]] = []
         return self._observation()
+
+    def put_aside(self, offset: np.ndarray) -> bool:
+        """
+        Move the goal's object by (2,) [m] along x and y, before anything is executed.
+
+        :return: whether it stands there, upright, and nothing else has moved.
+        """
+        scene, thing = self._scene, self.goal.thing
+        before = {name: scene.object_pose(name) for name in scene.objects}
+        wanted = before[thing].copy()
+        wanted[:2, 3] += offset
+        put_object(scene, thing, wanted)
+        before[thing] = wanted
+        return all(np.abs(scene.object_pose(name) - pose).max() < _STANDS
+                   for name, pose in before.items())
 
     def write_start(self, path: Path, robot_description: str, **camera: Any) -> None:
         """Write what the predicted world begins from, as an episode; see `write_start`."""
@@ -149,6 +174,19 @@ class LiberoWorld:
         return PolicyObservation(
             self._scene.task_text, {name: view(mask=False).image
                                     for name, view in self._views.items()}, joints, self._time)
+
+
+def put_object(scene: LiberoScene, name: str, T_base_object: np.ndarray) -> None:
+    """Put an object somewhere, (4, 4) base frame, and wait until it stands."""
+    model, data = scene.model, scene.data
+    joint = int(model.body_jntadr[scene.object_bodies(name)[0]])
+    at, speed = int(model.jnt_qposadr[joint]), int(model.jnt_dofadr[joint])
+    T = scene.T_world_base @ T_base_object
+    x, y, z, w = Rotation.from_matrix(T[:3, :3]).as_quat()
+    data.qpos[at:at + 7] = [*T[:3, 3], w, x, y, z]
+    data.qvel[speed:speed + 6] = 0.0
+    scene.hold(scene.arm_positions, OPEN, 0.5 * _SETTLE)
+    scene.refresh()
 
 
 def _only_goal(scene: LiberoScene) -> TaskGoal:

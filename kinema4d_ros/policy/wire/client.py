@@ -19,7 +19,7 @@ from kinema4d_ros.policy.wire.codec import LIMITS, pack, unpack
 from kinema4d_ros.policy.wire.keys import ObservationKeys
 from kinema4d_ros.policy.wire.server_config import PolicyServerConfig
 from kinema4d_ros.policy.wire.structure import Limits
-from kinema4d_ros.policy.wire.translator import Translator
+from kinema4d_ros.policy.wire.translator import FINISHED, Translator
 from kinema4d_ros.robot.robot import Robot
 
 _MOST_TRACEBACK = 2000      # [characters] of a server's traceback that go into an error
@@ -229,10 +229,12 @@ class PolicyClient:
 
     def reset(self, instruction: str, seed: int) -> None:
         """
-        Begin a task anew; openpi's servers keep no state, RoboArena's are told.
+        Begin a task anew; RoboArena's servers are told, to others it is a new connection.
 
         :raises PolicyError: as `act`.
         """
+        if self.config is None:
+            self.close()        # what a server remembers, it remembers of a connection
         self.connect()
         self.session = str(uuid.uuid4())
         if self.config is not None:
@@ -244,14 +246,16 @@ class PolicyClient:
         Return the next chunk, (N, columns of `action_format`) float64.
 
         Of `keys.executed` actions at most: those that the robot's own client executes before it
-        asks again.
+        asks again. None where a policy that `serve_policy` serves has come to its end.
 
         :raises PolicyError: no answer came, or none that can be executed.
         """
         self.connect()
         size = self.config.image_resolution if self.config is not None else None
-        chunk = self._translator.numbers(
-            self.infer(self._translator.request(observation, self.session, size)))
+        answer = self.infer(self._translator.request(observation, self.session, size))
+        if isinstance(answer, Mapping) and answer.get(FINISHED) is True:
+            return np.zeros((0, self.action_format.widths[0]))
+        chunk = self._translator.numbers(answer)
         return chunk[:self.keys.executed] if self.keys.executed else chunk
 
     def infer(self, request: Mapping[str, Any]) -> Any:

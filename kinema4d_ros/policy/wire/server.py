@@ -23,7 +23,7 @@ from kinema4d_ros.policy.wire.codec import LIMITS, pack, unpack
 from kinema4d_ros.policy.wire.keys import ObservationKeys
 from kinema4d_ros.policy.wire.server_config import PolicyServerConfig
 from kinema4d_ros.policy.wire.structure import Limits
-from kinema4d_ros.policy.wire.translator import Translator
+from kinema4d_ros.policy.wire.translator import FINISHED, Translator
 from kinema4d_ros.robot.robot import Robot
 
 _START_TIMEOUT = 10.0       # [s] until the port is open
@@ -64,7 +64,9 @@ class PolicySession:
         observation = self._translator.observation(request)
         if observation.instruction != self._instruction:
             self._begin(observation.instruction, self._seed)
-        return {'actions': np.asarray(self._policy.act(observation), np.float32)}
+        chunk = np.asarray(self._policy.act(observation), np.float32)
+        # an empty chunk alone is what a broken server sends, too
+        return {'actions': chunk} if len(chunk) else {'actions': chunk, FINISHED: True}
 
     def reset(self, request: Mapping[str, Any]) -> None:
         """Begin a task anew."""

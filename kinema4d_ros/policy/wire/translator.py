@@ -21,6 +21,10 @@ from kinema4d_ros.robot.robot import Robot
 _MISSING = object()
 
 
+#: key of an answer without actions, by which a policy of ours says that its task is over
+FINISHED = 'kinema4d/finished'
+
+
 class Translator:
     """Makes requests of observations and the reverse, and reads chunks, by `ObservationKeys`."""
 
