@@ -241,8 +241,9 @@ def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, ou
         checks.append(gripper_check(values, *known[first]))
         part = (values - known[first][0]) / (known[first][1] - known[first][0])
         for name, (at_open, at_closed) in known.items():
-            out[:, robot.joint_names.index(name)] = named.get(
-                name, at_open + part * (at_closed - at_open)).clip(*sorted((at_open, at_closed)))
+            low, high = sorted((at_open, at_closed))
+            out[:, robot.joint_names.index(name)] = np.clip(named.get(
+                name, at_open + part * (at_closed - at_open)), low, high)
         return list(known)
     found = pick(episode.columns, told.columns)
     if found is None or found[1].shape[1] != 1 or not known:
