@@ -148,7 +148,10 @@ def _by_robot(options: argparse.Namespace, source: CalibrationSource,
     if options.on or source.mount:
         raise ConfigurationError(
             f'the camera is on the link {options.on or source.mount!r}, which moves: from there '
-            'the robot hardly shows; name a board with --board, and that link with --on')
+            'the robot shows little more than its fingers, which stay where they are in the image '
+            'and do not tell where the camera is; lay a board or a printed tag before it, look at '
+            'it from 10 to 20 poses, and name it: --board apriltag:ID:SIZE '
+            f'--on {options.on or source.mount}')
     start = None if options.anywhere else source.T_base_camera
     model = ArmModel(source.robot, load_meshes(source.robot))
     fit = calibrate_by_robot(source.frames, model, start, report=report, settings=RobotFitSettings(

@@ -3,6 +3,7 @@
 """The joints of an episode as the URDF calls and measures them, from whatever the set has."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -234,8 +235,17 @@ def _solve(robot: Robot, preset: RobotPreset, out: np.ndarray, places: list[int]
 def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, out: np.ndarray,
                   checks: list[ImportCheck], settings: MotionSettings) -> list[str]:
     """Fill in the joints of the gripper; return them."""
-    found = pick(episode.columns, told.columns)
     known = {name: ends for name, ends in told.joints.items() if name in robot.joint_names}
+    if not settings.flip_gripper and (named := _named_fingers(episode, told, known)):
+        first, values = next(iter(named.items()))
+        checks.append(gripper_check(values, *known[first]))
+        part = (values - known[first][0]) / (known[first][1] - known[first][0])
+        for name, (at_open, at_closed) in known.items():
+            low, high = sorted((at_open, at_closed))
+            out[:, robot.joint_names.index(name)] = np.clip(named.get(
+                name, at_open + part * (at_closed - at_open)), low, high)
+        return list(known)
+    found = pick(episode.columns, told.columns)
     if found is None or found[1].shape[1] != 1 or not known:
         why = 'the set has no column of it' if found is None or found[1].shape[1] != 1 else \
             'the URDF has none of its joints'
@@ -253,6 +263,26 @@ def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, ou
     for name, (at_open, at_closed) in known.items():
         out[:, robot.joint_names.index(name)] = at_open + part * (at_closed - at_open)
     return list(known)
+
+
+def _named_fingers(episode: SourceEpisode, told: GripperColumns,
+                   known: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
+    """
+    Return values (N,) of joints of the gripper that a column names as the URDF does.
+
+    Of those columns alone that the gripper is taken from by place; what lies far outside of where
+    the joint can be is no position of it.
+    """
+    found: dict[str, np.ndarray] = {}
+    for column in (text.partition('[')[0] for text in told.columns if '[' in text):
+        names = [_plain(name, _AFFIXES) for name in episode.names.get(column, ())]
+        for joint, ends in known.items():
+            if names.count(_plain(joint, _AFFIXES)) == 1:
+                values = episode.columns[column][:, names.index(_plain(joint, _AFFIXES))]
+                slack = 0.1 * abs(ends[1] - ends[0])
+                if min(ends) - slack <= values.min() and values.max() <= max(ends) + slack:
+                    found.setdefault(joint, values)
+    return found
 
 
 def _actions(episode: SourceEpisode, preset: RobotPreset, joints: tuple[str, np.ndarray] | None,

@@ -56,6 +56,28 @@ def test_what_it_answers_is_as_configured_or_as_said(folder, tmp_path):
     assert TransformersDepth(metric).quantity == 'depth'
 
 
+@pytest.mark.parametrize(('kind', 'quantity'), [('DPT', 'inverse_depth'), ('GLPN', 'depth')])
+def test_other_models_as_their_library_writes_them(kind, quantity, tmp_path):
+    """Weights, configuration and what prepares the pictures: relative and metric."""
+    import transformers
+
+    config = {'DPT': {
+        'hidden_size': 16, 'num_hidden_layers': 4, 'num_attention_heads': 2, 'image_size': 32,
+        'intermediate_size': 16, 'patch_size': 8, 'is_hybrid': False, 'fusion_hidden_size': 8,
+        'backbone_out_indices': [0, 1, 2, 3], 'neck_hidden_sizes': [4, 8, 8, 8]}, 'GLPN': {
+        'depths': [1, 1, 1, 1], 'hidden_sizes': [4, 8, 8, 8], 'decoder_hidden_size': 8,
+        'num_attention_heads': [1, 1, 2, 2]}}[kind]
+    prepared = {'DPT': {'size': {'height': 32, 'width': 32}}, 'GLPN': {}}[kind]
+    torch.manual_seed(0)
+    getattr(transformers, f'{kind}ForDepthEstimation')(getattr(transformers, f'{kind}Config')(
+        initializer_range=0.5, **config)).save_pretrained(tmp_path)
+    getattr(transformers, f'{kind}ImageProcessorPil')(**prepared).save_pretrained(tmp_path)
+    model = TransformersDepth(tmp_path)
+    answer = model(PICTURE)
+    assert model.quantity == quantity and answer.shape == (48, 72)
+    assert np.isfinite(answer).all() and np.ptp(answer) > 0
+
+
 def test_other_weights_have_another_fingerprint(folder, tmp_path):
     other = tiny_model(tmp_path / 'other', seed=1)
     same = TransformersDepth(folder).fingerprint

@@ -14,10 +14,12 @@ from made_sets import lerobot, PANDA
 
 from kinema4d_ros.cli.exits import Exit
 from kinema4d_ros.cli.main import main
-from kinema4d_ros.datasets import open_source
+from kinema4d_ros.datasets import open_source, RobotPreset
 from kinema4d_ros.datasets.lerobot_writer import write_lerobot
+from kinema4d_ros.datasets.motion import read_motion
 from kinema4d_ros.episodes import Episode, find_episode
 from kinema4d_ros.errors import DatasetError
+from kinema4d_ros.robot import Robot
 
 assert pa      # as in test_layouts
 
@@ -37,6 +39,11 @@ def test_an_episode_with_depth_comes_back(tmp_path):
     at = [np.abs(times - time).argmin() for time in want.frames.times]
     assert np.abs(state - positions[at]).max() < 0.02
     assert np.array_equal(got.columns['action'][:-1], state[1:])
+    motion = read_motion(got, RobotPreset.load('panda_hand'), Robot.from_file(PANDA))
+    # by its name: by its place it would be taken for the distance between both fingers
+    finger = 'panda_finger_joint1'
+    assert np.allclose(motion.positions[:, motion.joint_names.index(finger)],
+                       state[:, names.index(finger)], atol=1e-6)
     color, depth = sorted(got.videos, key=len)
     image, seen = next(iter(got.videos[color])), next(iter(got.videos[depth]))
     assert np.abs(image.astype(int) - want.frames[0].image).mean() < 3
