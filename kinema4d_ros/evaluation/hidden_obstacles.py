@@ -117,7 +117,7 @@ def _rows_of(episode: Episode, checker: RobotChecker,
         tries += [(f'{kind}, {100 * SMALL_SIDE:.0f} cm', kind, small[0])
                   for kind in SMALL_KINDS if kind in KINDS]
         for label, kind, of_kind in tries:
-            for frame, distance, _ in some_of(of_kind):
+            for frame, distance, _ in some_of(of_kind, kind == OUTSIDE):
                 changed = KINDS[kind](view, distance)
                 if kind == IN_FRONT and not _is_clear(checker, motion, changed, distance):
                     continue
@@ -140,7 +140,8 @@ def outside_rows(episode: Episode, checker: RobotChecker,
     view, motion = observation.primary, checker.rollout_of(observation, trajectory)
     stands = solid(checker, motion, 0)
     for role, link in roles_of(checker).items():
-        for frame, distance, center in some_of(_places(checker, motion, link, stands, view)[1]):
+        for frame, distance, center in some_of(
+                _places(checker, motion, link, stands, view)[1], with_middle=True):
             views = (_cropped(view, distance), *(
                 _with_box(other, center) for other in observation.views[1:]))
             checker.forget()
@@ -211,10 +212,11 @@ def depth_of(view: CameraView) -> np.ndarray:
     return view.depth
 
 
-def some_of(places: list[_Any]) -> list[_Any]:
-    """Return a few of the places, evenly."""
-    step = max(1, len(places) // TIMES)
-    return places[step // 2::step][:TIMES]
+def some_of(places: list[_Any], with_middle: bool = False) -> list[_Any]:
+    """Return a few of the places, evenly, maybe one more so that the middle is among them."""
+    times = TIMES + (with_middle and TIMES % 2 == 0)
+    step = max(1, len(places) // times)
+    return places[step // 2::step][:times]
 
 
 def box_distance(view: CameraView, center: np.ndarray,

@@ -119,7 +119,7 @@ class SweptSpace:
             they have been.
         :param age: (N,) [s] how long ago.
         """
-        since = np.full(self.swept.size, np.inf, np.float32)
+        since: np.ndarray = np.full(self.swept.size, np.inf, np.float32)
         poses = np.ascontiguousarray(np.swapaxes(T_base_link, 0, 1), np.float32)
         ages, size = age.astype(np.float32), np.array(self.swept.shape)
         for points, T in zip(self._points, poses):

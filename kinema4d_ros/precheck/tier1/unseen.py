@@ -97,8 +97,8 @@ def check_unseen(scene: Scene, robot: RobotRollout, names: Collection[str],
     space = SweptSpace.of(scene, robot, fields, roles, settings.known_free, loads)
     findings = []
     entries = _entries(space, roles, carriers, settings)
-    if entries and trail is not None and (been := trail()) is not None:
-        space = space.with_trail(*been)
+    if entries and trail is not None and (poses := trail()) is not None:
+        space = space.with_trail(*poses)
         entries = _entries(space, roles, carriers, settings)
     if entries:
         findings.append(_denied(entries, space, robot, settings))
