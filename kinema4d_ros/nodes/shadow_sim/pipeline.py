@@ -209,7 +209,7 @@ class PrecheckPipeline:
         A failure speaks against the verdict, as tier 2.
         """
         if not isinstance(observed, FramedObservation) or not candidate.moves \
-                or not self._pace.wait(request):
+                or not self._pace.wait(request, is_judged=plan.is_judged):
             return
         values, deadline = plan.settings.values, request.deadline
         if not plan.predicts_first:

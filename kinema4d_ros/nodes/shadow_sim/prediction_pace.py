@@ -19,7 +19,7 @@ class PredictionPace:
     A policy that sends a trajectory every 0.2 s replaces each prediction before its first frame:
     half a core then works for nothing, beside the checks that the robot waits for. Once that
     has happened, the next prediction begins when the stream pauses. As soon as one shows a frame,
-    predictions begin at once again. What the answer waits for never waits for this.
+    predictions begin at once again. What a verdict rests on never waits for this.
     """
 
     def __init__(self) -> None:
@@ -28,16 +28,17 @@ class PredictionPace:
         self._period = 0.0              # [s] between it and the one before
         self._is_hurried = False        # the last prediction was replaced before its first frame
 
-    def wait(self, request: PrecheckRequest) -> bool:
+    def wait(self, request: PrecheckRequest, *, is_judged: bool) -> bool:
         """
         Wait for a pause where one is needed; return whether the request still stands.
 
         :param request: whose prediction is to begin; of each, in order.
+        :param is_judged: a verdict rests on it, be it a second one: then it begins at once.
         """
         if request.started > self._came:
             self._period, self._came = request.started - self._came, request.started
         left = 0.0
-        if self._is_hurried and request.is_streamed and request.answered.is_set():
+        if self._is_hurried and request.is_streamed and not is_judged:
             pause = min(_PAUSE * self._period, _LONGEST)
             left = max(0.0, request.started + pause - time.monotonic())
         return not request.stopped.wait(left)
