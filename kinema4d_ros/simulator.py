@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from kinema4d_ros.camera import Appearance, RobotRenderer
+from kinema4d_ros.camera.drawing import Drawing
+from kinema4d_ros.camera.drawn_rollout import while_drawn
 from kinema4d_ros.errors import CameraError, WorldModelError
 from kinema4d_ros.foresight import Told
 from kinema4d_ros.precheck.goals import Goal
@@ -107,6 +109,19 @@ class ShadowSimulator:
             the first; None for what the world model predicts.
         :raises PredictionCancelled: as raised by `report`.
         """
+        robot, drawings = self._begin(observation, trajectory, report, start, every_view)
+        try:
+            for drawing in drawings:
+                drawing.wait()
+        finally:
+            _stop(drawings)
+        report('robot', 1, 1)
+        return robot
+
+    def _begin(self, observation: Observation, trajectory: JointTrajectory, report: Report,
+               start: Mapping[str, float] | None, every_view: bool | None
+               ) -> tuple[RobotRollout, list[Drawing]]:
+        """Return the motion as `roll_out` does, with pictures that are still being drawn."""
         report('robot', 0, 1)
         if every_view is None:
             every_view = self.world_model is not None and self.world_model.predicts_every_view
@@ -114,21 +129,25 @@ class ShadowSimulator:
         start = StartState.of(observation.start if start is None else start).resting_where_unknown
         motion = sample_trajectory(trajectory, self.robot, times, start)
         T_base_link = self._kinematics(motion.positions)
-        drawn = []
-        for view in observation.views if every_view else observation.views[:1]:
+        views = observation.views if every_view else observation.views[:1]
+        appearances = [self._appearance(observation, view) for view in views]
+        drawn, drawings, pictures = [], [], []
+        for view, appearance in zip(views, appearances):
             T_base_camera = self._poses(observation, view, T_base_link)
-            images = self._renderer.render(
-                T_base_link, view.camera, T_base_camera, self._appearance(observation, view),
+            drawing, images = self._renderer.begin(
+                T_base_link, view.camera, T_base_camera, appearance,
                 check=lambda: report('robot', 0, 1))
-            drawn.append(ViewRollout(view.name, view.camera, T_base_camera, images.pointmap,
-                                     images.link_id, images.image))
-        report('robot', 1, 1)
+            drawings.append(drawing)
+            pictures.append((images.pointmap, images.link_id, images.image))
+            drawn.append(while_drawn(ViewRollout(view.name, view.camera, T_base_camera,
+                                                 *pictures[-1]), drawing))
         first = drawn[0]
-        return RobotRollout(
+        robot = RobotRollout(
             times, motion.joint_names, motion.positions, self.robot.link_names, T_base_link,
-            first.camera, first.T_base_camera, first.pointmap, first.link_id, first.image,
-            self.gripper, held=self._kept_checker().held_at(observation), chain=self._chain,
+            first.camera, first.T_base_camera, *pictures[0], self.gripper,
+            held=self._kept_checker().held_at(observation), chain=self._chain,
             others=tuple(drawn[1:]))
+        return while_drawn(robot, drawings[0]), drawings
 
     def predict(self, observation: Observation, trajectory: JointTrajectory, *, seed: int = 0,
                 report: Report = silent) -> Iterator[PredictedFrame]:
@@ -152,9 +171,25 @@ class ShadowSimulator:
         if self.world_model is None:
             raise WorldModelError('this simulator has no world model to predict with; give it one '
                                   "by its name, as in ShadowSimulator(robot, 'kinematic')")
-        robot = self.roll_out(observation, trajectory, report, start=start)
-        return robot, self.world_model.predict(self._for_model(observation), robot, seed=seed,
-                                               report=report)
+        robot, drawings = self._begin(observation, trajectory, report, start, None)
+        return robot, self._predicted(observation, robot, drawings, seed, report)
+
+    def _predicted(self, observation: Observation, robot: RobotRollout,
+                   drawings: Sequence[Drawing], seed: int, report: Report
+                   ) -> Iterator[PredictedFrame]:
+        """Yield the frames; whoever wants no more of them ends the drawing of the robot."""
+        model = self.world_model
+        if model is None:
+            raise WorldModelError('this simulator has no world model to predict with')
+        try:
+            report('robot', 0, 1)
+            for drawing in drawings:
+                drawing.wait(0)
+                drawing.check = _nothing      # what is left is drawn while the model predicts
+            report('robot', 1, 1)
+            yield from model.predict(self._for_model(observation), robot, seed=seed, report=report)
+        finally:
+            _stop(drawings)
 
     def _for_model(self, observation: Observation) -> Observation:
         """Return what the model is shown: the first view, where it predicts no other; kept."""
@@ -339,6 +374,15 @@ class ShadowSimulator:
             moved: np.ndarray = T_base_link[:, link] @ T_link_camera
             return moved
         return np.repeat(view.T_base_camera[None], len(T_base_link), axis=0)
+
+
+def _nothing() -> None:
+    """Go on drawing."""
+
+
+def _stop(drawings: Sequence[Drawing]) -> None:
+    for drawing in drawings:
+        drawing.stop()
 
 
 def with_finger_boxes(gripper: Gripper, meshes: dict[str, LinkMesh]) -> Gripper:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kinema4d_ros.camera import LinkPose
+from kinema4d_ros.camera.drawing import Drawing
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import PredictionCancelled, RobotDescriptionError, WorldModelError
 from kinema4d_ros.precheck import PrecheckSettings, Tier0Settings
@@ -202,3 +204,16 @@ def test_a_robot_is_read_from_a_file(tmp_path):
         path.read_text()).description_hash
     with pytest.raises(RobotDescriptionError, match=r'none\.urdf cannot be read'):
         Robot.from_file(str(tmp_path / 'none.urdf'))
+
+
+def test_the_first_predicted_frame_waits_for_one_picture(monkeypatch, episode, robot):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0})      # no thread helps
+    begun = []
+    plain = Drawing.__init__
+    monkeypatch.setattr(Drawing, '__init__', lambda self, *given: (
+        begun.append(self), plain(self, *given))[1])
+    with ShadowSimulator(robot, 'kinematic', frames=6) as shadow:
+        frames = shadow.predict(episode.observation(), episode.trajectory)
+        first = next(frames)
+        assert first.index == 0 and begun[-1].drawn == 1
+        assert [frame.index for frame in frames] == list(range(1, 6)) and begun[-1].drawn == 6

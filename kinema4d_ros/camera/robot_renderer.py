@@ -3,11 +3,10 @@
 """The 4D control signal: a moving robot as a camera sees it, exact to the pixel."""
 from __future__ import annotations
 
-import collections
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from kinema4d_ros.camera.appearance import Appearance, observe
+from kinema4d_ros.camera.drawing import Drawing
 from kinema4d_ros.camera.image_memory import ImageMemory
 from kinema4d_ros.camera.normals import corner_normals
 from kinema4d_ros.camera.paint import clear_shape, paint, paint_shape
@@ -128,6 +128,21 @@ class RobotRenderer:
             the drawing as soon as the frames that are being drawn are done, and is passed on.
         :raises CameraError: poses have the wrong shape or are not finite.
         """
+        drawing, images = self.begin(T_base_link, camera, T_base_camera, appearance, check)
+        try:
+            drawing.wait()
+        finally:
+            drawing.stop()
+        return images
+
+    def begin(self, T_base_link: np.ndarray, camera: PinholeCamera, T_base_camera: np.ndarray,
+              appearance: Appearance | None = None,
+              check: Callable[[], object] = lambda: None) -> tuple[Drawing, RobotImages]:
+        """
+        Begin to draw, as `render` does; a frame of the pictures is there once it is waited for.
+
+        :param check: called by who waits, before each frame that it draws meanwhile.
+        """
         T_camera_link = self._in_camera(T_base_link, T_base_camera)
         frames, size = len(T_camera_link), (camera.height, camera.width)
         out = RobotImages(*self._memory.take(frames, size))
@@ -136,24 +151,8 @@ class RobotRenderer:
                               f'{len(appearance.T_camera_link)} links, this one has '
                               f'{len(self.link_names)}')
         texture = _texture(appearance, len(self.link_names))
-        todo = iter(range(frames))       # shared: whoever is free draws the next one
-
-        def work(check: Callable[[], object] = lambda: None) -> None:
-            self._draw_frames(todo, check, T_camera_link, camera, texture, out)
-
-        helpers = min(len(os.sched_getaffinity(0)), frames) - 1
-        if helpers <= 0:
-            work(check)
-            return out
-        with ThreadPoolExecutor(helpers) as pool:
-            others = [pool.submit(work) for _ in range(helpers)]
-            try:
-                work(check)
-            finally:
-                collections.deque(todo, maxlen=0)    # none is left for the others
-            for other in others:
-                other.result()
-        return out
+        artist = functools.partial(self._artist, T_camera_link, camera, texture, out)
+        return Drawing(frames, artist, len(os.sched_getaffinity(0)) - 1, check), out
 
     @contextlib.contextmanager
     def shape(self, T_base_link: np.ndarray, camera: PinholeCamera,
@@ -207,15 +206,14 @@ class RobotRenderer:
         T_camera_link = self._in_camera(poses, T_base_camera)[0]
         return observe(image, link_id, pointmap, shaded, T_camera_link, camera, depth)
 
-    def _draw_frames(self, todo: Iterator[int], check: Callable[[], object],
-                     T_camera_link: np.ndarray, camera: PinholeCamera, texture: tuple[Any, ...],
-                     out: RobotImages) -> None:
-        """Draw frames as long as `todo` has some; one z-buffer serves them all."""
+    def _artist(self, T_camera_link: np.ndarray, camera: PinholeCamera, texture: tuple[Any, ...],
+                out: RobotImages) -> Callable[[int], None]:
+        """Return what draws a frame; one z-buffer serves all that it draws."""
         pixels = np.zeros((camera.height, camera.width), np.int64)
         points, screen = np.empty_like(self._vertices), np.empty_like(self._vertices)
         pinhole = pinhole_of(camera)
-        for t in todo:
-            check()
+
+        def draw_frame(t: int) -> None:
             box = empty_box(camera)
             for link, first, last in self._parts:
                 move_and_project(self._vertices, first, last, T_camera_link[t, link], pinhole,
@@ -225,6 +223,8 @@ class RobotRenderer:
             paint(pixels, box, points, self._vertices, self._faces, self._face_link, self._colors,
                   self._normals, np.ascontiguousarray(light), pinhole, *texture, out.pointmap[t],
                   out.link_id[t], out.image[t])
+
+        return draw_frame
 
     def _in_camera(self, T_base_link: np.ndarray, T_base_camera: np.ndarray) -> np.ndarray:
         """Return T_camera_link, (T, L, 3, 4) float64 C-ordered, after checks."""

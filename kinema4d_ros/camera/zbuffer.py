@@ -143,6 +143,20 @@ def _grow(box: np.ndarray, left: int, right: int, top: int, bottom: int) -> None
     box[2], box[3] = min(box[2], left), max(box[3], right)
 
 
+@numba.njit(cache=True, nogil=True, inline='always', error_model='numpy')
+def _is_hidden(inverse: np.float32, left: int, right: int, top: int, bottom: int,
+               pixels: np.ndarray) -> bool:
+    """Return whether all pixels within bounds show something nearer than an inverse depth."""
+    bits, hidden = np.int64(np.float32(inverse).view(np.int32)), True
+    for v in range(top, bottom + 1):
+        row = pixels[np.uint64(v)]
+        for u in range(left, right + 1):
+            hidden &= (row[np.uint64(u)] >> 32) > bits
+        if not hidden:
+            break
+    return hidden
+
+
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.ndarray,
          near: float, pixels: np.ndarray, box: np.ndarray) -> None:
@@ -154,6 +168,9 @@ def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.
     """
     height, width = pixels.shape
     corners = np.empty((3, 3))
+    # Of a closed mesh with its faces outward, what shows its back is hidden. It is drawn last, so
+    # that most of it need not be; the order changes nothing, for meshes that are not so neither.
+    later, count = np.empty((len(faces), 5), np.int32), 0
     leftmost, rightmost, highest, lowest = width, -1, height, -1
     for face in range(len(faces)):
         # Unsigned, they need no look at whether they count from the end.
@@ -166,6 +183,11 @@ def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.
                                                min(ay, by, cy), max(ay, by, cy), width, height)
             # Most triangles of a fine mesh lie between pixel centres.
             if (left <= right) & (top <= bottom):
+                if (bx - ax) * (cy - ay) > (by - ay) * (cx - ax):
+                    later[count, 0], later[count, 1], later[count, 2] = face, left, right
+                    later[count, 3], later[count, 4] = top, bottom
+                    count += 1
+                    continue
                 _draw_triangle(
                     np.float64(ax), np.float64(ay), np.float64(aw),
                     np.float64(bx), np.float64(by), np.float64(bw),
@@ -178,6 +200,20 @@ def draw(faces: np.ndarray, points: np.ndarray, screen: np.ndarray, pinhole: np.
                 corners[0, k], corners[1, k], corners[2, k] = points[a, k], points[b, k], \
                     points[c, k]
             _draw_clipped(corners, pinhole, near, face, pixels, box)
+    for n in range(count):
+        face, left, right = later[n, 0], later[n, 1], later[n, 2]
+        top, bottom = later[n, 3], later[n, 4]
+        a, b, c = np.uint64(faces[face, 0]), np.uint64(faces[face, 1]), np.uint64(faces[face, 2])
+        aw, bw, cw = screen[a, 2], screen[b, 2], screen[c, 2]
+        if _is_hidden(max(aw, bw, cw), left, right, top, bottom, pixels):
+            continue
+        _draw_triangle(
+            np.float64(screen[a, 0]), np.float64(screen[a, 1]), np.float64(aw),
+            np.float64(screen[b, 0]), np.float64(screen[b, 1]), np.float64(bw),
+            np.float64(screen[c, 0]), np.float64(screen[c, 1]), np.float64(cw),
+            face, left, right, top, bottom, pixels)
+        leftmost, rightmost = min(leftmost, left), max(rightmost, right)
+        highest, lowest = min(highest, top), max(lowest, bottom)
     _grow(box, leftmost, rightmost, highest, lowest)
 
 

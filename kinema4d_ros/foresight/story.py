@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kinema4d_ros.camera.drawn_rollout import seen_from
 from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.foresight.attached import body_of
@@ -358,7 +359,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
     """
     best, most = None, -1
     for view in scene.measuring:
-        story = Story(view, dataclasses.replace(
+        story = Story(view, seen_from(
             robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
                 view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
             pictures=pictures, suppose_held=suppose_held, parts=parts)

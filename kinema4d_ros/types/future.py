@@ -52,8 +52,24 @@ class ChainLink:
     hull: np.ndarray              # (V, 3) float64 [m] corners of its convex hull, link frame
 
 
+class SeenRobot:
+    """What rollouts have in common: pictures of the robot, maybe still being drawn."""
+
+    pointmap: np.ndarray
+    link_id: np.ndarray
+    image: np.ndarray
+
+    def seen(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """
+        Return pointmap (H, W, 3), link_id (H, W) and image (H, W, 3) of one frame.
+
+        Where the frames are still being drawn it waits for that one only.
+        """
+        return self.pointmap[index], self.link_id[index], self.image[index]
+
+
 @dataclass(frozen=True, eq=False)
-class ViewRollout:
+class ViewRollout(SeenRobot):
     """How one more camera would see the robot at the T frames of a rollout."""
 
     name: str                     # of the view in the observation
@@ -65,7 +81,7 @@ class ViewRollout:
 
 
 @dataclass(frozen=True, eq=False)
-class RobotRollout:
+class RobotRollout(SeenRobot):
     """The exact part of the future: the robot at T frames, and how the first camera sees it."""
 
     times: np.ndarray             # (T,) float64 [s] from the start of the trajectory

@@ -46,8 +46,9 @@ class RolloutFrame:
         joints = dict(zip(rollout.joint_names, rollout.positions[at].tolist()))
 
         def robot(seen: RobotRollout | ViewRollout) -> RobotFrame:
+            points, link_id, _ = seen.seen(at)
             return RobotFrame(seen.camera, seen.T_base_camera[at], joints,
-                              np.ascontiguousarray(seen.pointmap[at]), seen.link_id[at] >= 0)
+                              np.ascontiguousarray(points), link_id >= 0)
 
         return cls(
             dataclasses.replace(

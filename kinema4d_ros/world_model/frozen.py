@@ -74,13 +74,13 @@ class Frozen(WorldModel):
         """
         check_camera(observation, robot)
         views, masks, held = [], [], held_bodies(robot)
-        drawn = {view.name: view.link_id for view in robot.others}
+        drawn = {view.name: view for view in robot.others}
         for view in observation.views:
-            link_id = robot.link_id if view is observation.primary else drawn.get(view.name)
-            if link_id is not None:
+            shown = robot if view is observation.primary else drawn.get(view.name)
+            if shown is not None:
                 views.append(view)
-                masks.append(link_id[0] >= 0 if not held else
-                             (link_id[0] >= 0) | mask_of(held, view))
+                is_robot = shown.seen(0)[1] >= 0
+                masks.append(is_robot if not held else is_robot | mask_of(held, view))
         if self._scene is None or self._scene[0] is not observation \
                 or len(self._scene[1].views) != len(views) \
                 or not self._scene[1].is_of(self._scene[1].observation, masks):
@@ -107,7 +107,8 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
     :param carried_point_base: (3,) [m] centre of what was moved, once known.
     :param things: that have moved.
     """
-    mask = merge(image, depth, robot.image[index], robot.pointmap[index, :, :, 2], tolerance)
+    points, _, colors = robot.seen(index)
+    mask = merge(image, depth, colors, points[:, :, 2], tolerance)
     camera = robot.camera
     return PredictedFrame(
         index, len(robot.times), float(robot.times[index]), image,
@@ -118,7 +119,8 @@ def draw_robot(image: np.ndarray, depth: np.ndarray, robot: RobotRollout, index:
 def draw_view(image: np.ndarray, depth: np.ndarray, view: ViewRollout, index: int,
               tolerance: float) -> PredictedView:
     """Draw the robot of a frame into what a further camera sees; see `draw_robot`."""
-    mask = merge(image, depth, view.image[index], view.pointmap[index, :, :, 2], tolerance)
+    points, _, colors = view.seen(index)
+    mask = merge(image, depth, colors, points[:, :, 2], tolerance)
     camera = view.camera
     return PredictedView(view.name, image, pointmap(depth, camera.fx, camera.fy, camera.cx,
                                                     camera.cy), mask)

@@ -3,13 +3,13 @@
 """The robot renderer: many links, moving cameras, observed colours."""
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import trimesh
 
+from kinema4d_ros.camera.drawing import Drawing
 from kinema4d_ros.camera import rasterize, robot_renderer, RobotRenderer
 from kinema4d_ros.errors import CameraError, MeshError, PredictionCancelled
 from kinema4d_ros.types import PinholeCamera
@@ -148,10 +148,11 @@ def test_threads_that_help_stop_after_their_present_frame(renderer, monkeypatch)
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
     begun, ended, painted = threading.Event(), threading.Event(), []
 
-    class Pool(ThreadPoolExecutor):
-        def shutdown(self, *args, **more):
-            ended.set()       # this comes once nothing is left to draw
-            super().shutdown(*args, **more)
+    class StoppedDrawing(Drawing):
+        def stop(self):
+            self._stopped = True
+            ended.set()       # this comes once no thread begins another frame
+            super().stop()
 
     def paint(*args):
         painted.append(threading.current_thread())
@@ -163,7 +164,7 @@ def test_threads_that_help_stop_after_their_present_frame(renderer, monkeypatch)
         raise PredictionCancelled('not wanted any more')
 
     with monkeypatch.context() as patch:
-        patch.setattr(robot_renderer, 'ThreadPoolExecutor', Pool)
+        patch.setattr(robot_renderer, 'Drawing', StoppedDrawing)
         patch.setattr(robot_renderer, 'paint', paint)
         with pytest.raises(PredictionCancelled):
             renderer.render(poses(50), CAMERA, np.eye(4), check=check)

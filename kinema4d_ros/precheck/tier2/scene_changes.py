@@ -98,7 +98,7 @@ class SceneChanges:
 
     def robot_area(self, frame: PredictedFrame) -> np.ndarray:
         """Return the pixels that show the exact or the predicted robot, or are next to it."""
-        mask = frame.robot_mask | (self._robot.link_id[frame.index] >= 0)
+        mask = frame.robot_mask | (self._robot.seen(frame.index)[1] >= 0)
         return grow(mask, _MARGIN, square=True)
 
     def _find(self, frame: PredictedFrame, depth: np.ndarray,
@@ -161,9 +161,10 @@ def median_robot_residual(frame: PredictedFrame, robot: RobotRollout, least: int
 
     :param least: pixels that it takes; None with fewer.
     """
-    mask = (robot.link_id[frame.index] >= 0).astype(np.uint8)
+    exact, link_id, _ = robot.seen(frame.index)
+    mask = (link_id >= 0).astype(np.uint8)
     inner = cv2.erode(mask, np.ones((5, 5), np.uint8)).astype(bool)
-    exact, predicted = robot.pointmap[frame.index], frame.pointmap
+    predicted = frame.pointmap
     with np.errstate(invalid='ignore'):
         hidden = ~frame.robot_mask & (predicted[..., 2] < exact[..., 2])
     use = inner & ~hidden & np.isfinite(predicted[..., 2]) & np.isfinite(exact[..., 2])
