@@ -39,14 +39,14 @@ def took(pace: PredictionPace, request: PrecheckRequest, *, is_judged: bool = Fa
 
 @pytest.fixture
 def hurried():
-    """Return the pace of a stream of 0.3 s whose last prediction was replaced unseen."""
+    """Return the pace of a stream of 0.3 s whose last prediction was replaced early."""
     pace = PredictionPace()
     assert took(pace, asked(came=-0.3)) < SOON        # nothing is known yet
-    pace.note(ended(JobOutcome.REPLACED))
+    pace.note(ended(JobOutcome.REPLACED, 24), 49)
     return pace
 
 
-def test_a_prediction_waits_where_the_last_one_was_replaced_before_its_first_frame(hurried):
+def test_a_prediction_waits_where_the_last_one_was_replaced_before_half_of_its_frames(hurried):
     assert 0.3 < took(hurried, asked()) <= 1.0        # by half a period more than the period
 
 
@@ -59,10 +59,10 @@ def test_one_that_is_replaced_while_it_waits_is_not_begun(hurried):
 
 
 @pytest.mark.parametrize('last', [
-    ended(JobOutcome.DONE, 49), ended(JobOutcome.REPLACED, 1), ended(JobOutcome.FAILED),
-    ended(JobOutcome.DEADLINE)], ids=['came to its end', 'was seen', 'failed', 'took too long'])
+    ended(JobOutcome.DONE, 49), ended(JobOutcome.REPLACED, 25), ended(JobOutcome.FAILED),
+    ended(JobOutcome.DEADLINE)], ids=['came to its end', 'was half seen', 'failed', 'was late'])
 def test_none_waits_where_the_last_one(hurried, last):
-    hurried.note(last)
+    hurried.note(last, 49)
     assert took(hurried, asked()) < SOON
 
 
@@ -74,5 +74,5 @@ def test_what_a_verdict_rests_on_or_somebody_asked_for_begins_at_once(hurried):
 def test_the_last_of_a_slow_stream_begins_within_a_second():
     pace = PredictionPace()
     pace.wait(asked(came=-30.0), is_judged=False)
-    pace.note(ended(JobOutcome.REPLACED))
+    pace.note(ended(JobOutcome.REPLACED, 24), 49)
     assert took(pace, asked(came=-0.9)) < 0.2

@@ -218,7 +218,7 @@ class PrecheckPipeline:
                               candidate.start)
         job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         outcome = request.wait(job)
-        self._pace.note(job)
+        self._pace.note(job, values['frames'])
         candidate.assessment.measure(
             world_model=self._predictions.model or values['world_model'],
             checkpoint_hash=self._predictions.fingerprint)
