@@ -69,7 +69,8 @@ def follow(seconds: float, size: tuple[int, int], frames: int, log_folder: Path,
                           'the gate', gate)
         started, before = time.perf_counter(), used(graph, gate)
         period = PERIOD if cameras == 1 else SLOW_PERIOD
-        with sampled(lambda: used(graph, gate), seconds / MEMORY_SAMPLES) as during:
+        with sampled(lambda: used(graph, gate), seconds / MEMORY_SAMPLES,
+                     MEMORY_SAMPLES - 1) as during:      # all before the last is predicted whole
             pressed = press(graph, seconds, period)
         heard = dataclasses.replace(pressed, whole=frames)
         took, after = time.perf_counter() - started, used(graph, gate)
@@ -91,30 +92,30 @@ def process_row(name: str, processors: float, memory: Sequence[float]) -> dict:
     """
     Return the row of a process.
 
-    It grows where the last quarter of the run has more than the second, as in bench.memory. What
+    It grows where the most of the last quarter of the run is more than that of the second. What
     the end has more is of the last prediction, the only one that is shown whole.
 
     :param memory: before, at even times during the run, and after [MB].
     """
     during = memory[1:-1] or memory
     quarter = max(1, len(during) // 4)
-    second, last = (float(np.median(during[part])) for part in (
+    second, last = (max(during[part], default=during[-1]) for part in (
         slice(quarter, 2 * quarter), slice(-quarter, None)))
     allowed = second + max(ALLOWED_MB, ALLOWED_SHARE * second)
     keeps_all = name == SCRIPT
-    return _row(f'{name}: processors; memory [MB] before, in second and last quarter, after',
+    return _row(f'{name}: processors; memory [MB] before, most in second and last quarter, after',
                 f'{processors:.2f}; {memory[0]:.0f}, {second:.0f}, {last:.0f}, {memory[-1]:.0f}',
                 '' if keeps_all else f'last at most {allowed:.0f}', keeps_all or last <= allowed)
 
 
 @contextlib.contextmanager
-def sampled(look: Callable[[], Any], period: float) -> Iterator[list]:
-    """Yield a list to which what `look` returns is added every `period` seconds."""
+def sampled(look: Callable[[], Any], period: float, most: int) -> Iterator[list]:
+    """Yield a list to which what `look` returns is added every `period` seconds, `most` times."""
     found: list = []
     ending = threading.Event()
 
     def run() -> None:
-        while not ending.wait(period):
+        while len(found) < most and not ending.wait(period):
             found.append(look())
 
     thread = threading.Thread(target=run, daemon=True)

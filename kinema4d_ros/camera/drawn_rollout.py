@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, cast, TypeVar
 
 import numpy as np
 
@@ -52,11 +52,11 @@ def while_drawn(rollout: _Rollout, drawing: Drawing) -> _Rollout:
 
     :param rollout: with the memory that is being drawn in.
     """
-    kind = _DrawnRollout if isinstance(rollout, RobotRollout) else _DrawnView
+    kind: type[_Drawn] = _DrawnRollout if isinstance(rollout, RobotRollout) else _DrawnView
     drawn = object.__new__(kind)
     drawn.__dict__.update({f'_{name}' if name in _PICTURES else name: value
                            for name, value in rollout.__dict__.items()}, _drawing=drawing)
-    return drawn
+    return cast(_Rollout, drawn)
 
 
 def seen_from(rollout: RobotRollout, **changes: Any) -> RobotRollout:

@@ -272,7 +272,7 @@ def _warm_up(model: WorldModel | None, checks: bool) -> None:
 
     It takes some seconds the first time after an installation, and then comes from a cache. The
     first request, or the first robot, should not wait for it. What predicts needs the renderer
-    alone; what checks a whole precheck, of a motion before a wall, in which the arm is seen.
+    alone; what checks a whole precheck, of a motion close to a wall, in which the arm is seen.
     """
     robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text(encoding='utf-8'))
     size = 192 if checks else 8
@@ -288,7 +288,7 @@ def _warm_up(model: WorldModel | None, checks: bool) -> None:
     seen = simulator.roll_out(
         Observation.from_rgbd(picture, None, camera, T_base_camera, joints), motion)
     if checks:
-        wall = 1.6 + 0.004 * np.add.outer(np.arange(size), np.arange(size))    # it leans
+        wall = 0.65 + 0.004 * np.add.outer(np.arange(size), np.arange(size))    # it leans
         depth = np.where(seen.mask[0], seen.pointmap[0, ..., 2], wall).astype(np.float32)
         simulator.precheck(
             Observation.from_rgbd(picture, depth, camera, T_base_camera, joints), motion)

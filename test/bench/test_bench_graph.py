@@ -94,4 +94,5 @@ def test_a_process_that_grows_through_the_run_is_found():
     grown = [200.0 + number for number in range(60)]
     assert not load.process_row('node', 0.5, [100.0, *grown, 260.0])['good']
     assert load.process_row(load.SCRIPT, 0.5, [100.0, *grown, 260.0])['good']
-    assert load.process_row('node', 0.5, [100.0, 101.0])['good']        # too short for quarters
+    for short in ([100.0, 101.0], [100.0, 101.0, 102.0]):        # too short for quarters
+        assert load.process_row('node', 0.5, short)['good']

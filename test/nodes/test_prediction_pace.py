@@ -15,12 +15,10 @@ from kinema4d_ros.worker.protocol import PredictionTask
 SOON = 0.05      # [s] less than any pause of these streams
 
 
-def asked(*, came: float = 0.0, is_streamed: bool = True, is_answered: bool = True):
+def asked(*, came: float = 0.0, is_streamed: bool = True):
     """Return a request that came some seconds from now."""
     request = PrecheckRequest((), deadline=LIMIT, is_streamed=is_streamed)
     request.started += came
-    if is_answered:
-        request.answer([])
     return request
 
 
@@ -32,23 +30,23 @@ def ended(outcome: JobOutcome, frames: int = 0) -> Job:
     return job
 
 
-def took(pace: PredictionPace, request: PrecheckRequest) -> float:
+def took(pace: PredictionPace, request: PrecheckRequest, *, is_judged: bool = False) -> float:
     """Return how long a request that stands waits [s]."""
     began = time.monotonic()
-    assert pace.wait(request)
+    assert pace.wait(request, is_judged=is_judged)
     return time.monotonic() - began
 
 
 @pytest.fixture
 def hurried():
-    """Return the pace of a stream of 0.3 s whose last prediction was replaced unseen."""
+    """Return the pace of a stream of 0.3 s whose last prediction was replaced early."""
     pace = PredictionPace()
     assert took(pace, asked(came=-0.3)) < SOON        # nothing is known yet
-    pace.note(ended(JobOutcome.REPLACED))
+    pace.note(ended(JobOutcome.REPLACED, 24), 49)
     return pace
 
 
-def test_a_prediction_waits_where_the_last_one_was_replaced_before_its_first_frame(hurried):
+def test_a_prediction_waits_where_the_last_one_was_replaced_before_half_of_its_frames(hurried):
     assert 0.3 < took(hurried, asked()) <= 1.0        # by half a period more than the period
 
 
@@ -56,25 +54,25 @@ def test_one_that_is_replaced_while_it_waits_is_not_begun(hurried):
     request = asked()
     timer = threading.Timer(SOON, request.stop, (JobOutcome.REPLACED, 'newer'))
     timer.start()
-    assert not hurried.wait(request)
+    assert not hurried.wait(request, is_judged=False)
     timer.join()
 
 
 @pytest.mark.parametrize('last', [
-    ended(JobOutcome.DONE, 49), ended(JobOutcome.REPLACED, 1), ended(JobOutcome.FAILED),
-    ended(JobOutcome.DEADLINE)], ids=['came to its end', 'was seen', 'failed', 'took too long'])
+    ended(JobOutcome.DONE, 49), ended(JobOutcome.REPLACED, 25), ended(JobOutcome.FAILED),
+    ended(JobOutcome.DEADLINE)], ids=['came to its end', 'was half seen', 'failed', 'was late'])
 def test_none_waits_where_the_last_one(hurried, last):
-    hurried.note(last)
+    hurried.note(last, 49)
     assert took(hurried, asked()) < SOON
 
 
-def test_what_an_answer_or_one_who_asked_waits_for_begins_at_once(hurried):
+def test_what_a_verdict_rests_on_or_somebody_asked_for_begins_at_once(hurried):
     assert took(hurried, asked(is_streamed=False)) < SOON
-    assert took(hurried, asked(came=0.1, is_answered=False)) < SOON
+    assert took(hurried, asked(came=0.1), is_judged=True) < SOON
 
 
 def test_the_last_of_a_slow_stream_begins_within_a_second():
     pace = PredictionPace()
-    pace.wait(asked(came=-30.0))
-    pace.note(ended(JobOutcome.REPLACED))
+    pace.wait(asked(came=-30.0), is_judged=False)
+    pace.note(ended(JobOutcome.REPLACED, 24), 49)
     assert took(pace, asked(came=-0.9)) < 0.2

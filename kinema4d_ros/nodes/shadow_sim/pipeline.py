@@ -211,7 +211,7 @@ class PrecheckPipeline:
         A failure speaks against the verdict, as tier 2.
         """
         if not isinstance(observed, FramedObservation) or not candidate.moves \
-                or not self._pace.wait(request):
+                or not self._pace.wait(request, is_judged=plan.is_judged):
             return
         values, deadline = plan.settings.values, request.deadline
         if not plan.predicts_first:
@@ -220,7 +220,7 @@ class PrecheckPipeline:
                               candidate.start)
         job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         outcome = request.wait(job)
-        self._pace.note(job)
+        self._pace.note(job, values['frames'])
         candidate.assessment.measure(
             world_model=self._predictions.model or values['world_model'],
             checkpoint_hash=self._predictions.fingerprint)
