@@ -11,13 +11,13 @@ import numpy as np
 
 from kinema4d_ros.camera.drawing import Drawing
 from kinema4d_ros.types import RobotRollout, ViewRollout
-from kinema4d_ros.types.future import SeenRobot
+from kinema4d_ros.types.future import PicturedRobot
 
 _PICTURES = ('pointmap', 'link_id', 'image')
 _Rollout = TypeVar('_Rollout', RobotRollout, ViewRollout)
 
 
-class _Drawn(SeenRobot):
+class _Drawn(PicturedRobot):
     """Waits for all frames where a picture is asked for, and for one where `seen` is."""
 
     _drawing: Drawing
@@ -30,7 +30,7 @@ class _Drawn(SeenRobot):
         return self.__dict__[f'_{name}']
 
     def seen(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the pictures of one frame, see `SeenRobot.seen`."""
+        """Return the pictures of one frame, see `PicturedRobot.seen`."""
         if '_drawing' not in self.__dict__:      # a copy that waited for all
             return super().seen(index)
         self._drawing.wait(index)

@@ -52,7 +52,7 @@ class ChainLink:
     hull: np.ndarray              # (V, 3) float64 [m] corners of its convex hull, link frame
 
 
-class SeenRobot:
+class PicturedRobot:
     """What rollouts have in common: pictures of the robot, maybe still being drawn."""
 
     pointmap: np.ndarray
@@ -69,7 +69,7 @@ class SeenRobot:
 
 
 @dataclass(frozen=True, eq=False)
-class ViewRollout(SeenRobot):
+class ViewRollout(PicturedRobot):
     """How one more camera would see the robot at the T frames of a rollout."""
 
     name: str                     # of the view in the observation
@@ -81,7 +81,7 @@ class ViewRollout(SeenRobot):
 
 
 @dataclass(frozen=True, eq=False)
-class RobotRollout(SeenRobot):
+class RobotRollout(PicturedRobot):
     """The exact part of the future: the robot at T frames, and how the first camera sees it."""
 
     times: np.ndarray             # (T,) float64 [s] from the start of the trajectory
