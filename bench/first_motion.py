@@ -36,7 +36,8 @@ from kinema4d_ros.types import JointTrajectory
 TRIES = 100               # at least
 #: tiers -> goals [s]: median, slowest
 GOALS = {(0,): (0.004, 0.008), (0, 1): (0.020, 0.030)}
-PATIENCE = 60.0           # [s] the first start compiles
+PAUSE = 0.1               # [s] between two goals, for what is predicted to come to its end
+PATIENCE = 180.0          # [s] the first start compiles
 ARRIVAL = 30.0            # [s] for a goal that was accepted
 MOTION = 0.1              # [rad] of the first joint, in a second
 CONTROLLER = '/bench_controller'
@@ -91,6 +92,7 @@ class Cell:
         :return: how long it took to the first motion [s]; NaN and why, where it was refused.
         """
         sent: dict[str, float] = {}
+        time.sleep(PAUSE)
 
         def send():
             sent['at'] = time.perf_counter()

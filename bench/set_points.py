@@ -34,7 +34,9 @@ from kinema4d_ros.robot import Robot
 SECONDS, RATES = 10.0, (100.0, 250.0)     # [s] of each; [Hz]
 CONTROLLER, DIRECT = '/bench_controller', '/direct_controller/commands'
 MEDIAN, MOST = 1e-3, 2e-3                 # [s] that may be added: at the median, and of 95 %
-PATIENCE = 180.0                          # [s] the first start compiles
+#: [m] what the one camera does not see around the arm, and no set point would come through for
+FREE = '[-1.0, -1.0, 0.0, 1.0, 1.0, 1.5]'
+PATIENCE = 60.0                           # [s] the first start compiles
 _TOLD = 1e-6                              # [rad] from one set point to the next
 
 
@@ -107,7 +109,7 @@ class Cell:
         place = np.array([start[name] for name in joints], float)
         self.processes: list[Process] = [
             robot_feed(folder, size=(640, 480), camera_rate=30.0, joint_rate=500.0),
-            shadow_sim(folder, world_model='frozen'),
+            shadow_sim(folder, world_model='frozen', **{'tier1.known_free': FREE}),
             node(folder, 'set_point_gate', controller=CONTROLLER, controller_manager="''",
                  joints=f'[{",".join(joints)}]', max_scene_age=2.0)]
         rclpy.init()

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Publishers that are not heard, on a real graph."""
+import threading
 import time
 from importlib import import_module
 from pkgutil import walk_packages
@@ -15,7 +16,7 @@ from std_msgs.msg import String
 
 from kinema4d_ros import nodes
 from kinema4d_ros.bridge import qos
-from kinema4d_ros.bridge.graph import IncompatiblePublishers, owner, why_silent
+from kinema4d_ros.bridge.graph import IncompatiblePublishers, KnownServer, owner, why_silent
 from kinema4d_ros.bridge.node_base import NodeBase
 
 
@@ -139,3 +140,18 @@ def test_every_node_of_the_package_has_no_qos_events():
              and kind.__module__.startswith('kinema4d_ros.')}
     assert len(kinds) >= 6
     assert all(issubclass(kind, NodeBase) for kind in kinds)
+
+
+def test_a_server_counts_once_it_has_been_there_for_a_while():
+    """What it is sent in the moment in which the graph shows it can be lost."""
+    there, pause = [False], threading.Event()
+    server = KnownServer(lambda: there[0])
+    assert not server.look()
+    there[0] = True
+    assert not server.look()
+    pause.wait(0.25)
+    assert server.look()
+    there[0] = False
+    assert not server.look()
+    there[0] = True
+    assert not server.look()
