@@ -19,6 +19,9 @@ _DEEP_ENOUGH = 0.006     # [m] from here on it is
 _ASIDE = 0.9        # share of its half width that an object may stand beside the fingers
 _LOOSE = 0.004      # [m] by which the gap is larger than a thing that is not held
 _CLOSED = 0.006     # [m] fingers that stop nearer than this close on whatever there is
+_BARELY = 0.0005    # [m] an edge is under a finger from here on, as far as it is known beside it
+_WIDER = 0.003      # [m] beside a finger and below its tip, an edge is looked for too
+_RIM_ASIDE = 0.5    # as _ASIDE, of what is held by its rim: a round rim turns out of the fingers
 _LENGTH = 0.016     # [m] of a finger's thickness that is looked at
 
 
@@ -78,7 +81,7 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
         return Graspability(
             Hold.FAILS if thick > _CHUNK else Hold.UNKNOWN,
             f'come down on it with one finger, {1000 * max(stops):.0f} mm from its edge')
-    if max(stops) > _SLIGHT:
+    if max(stops) > _SLIGHT or _edge_under(local, fingers, motion, there) > _BARELY:
         return Graspability(Hold.UNKNOWN, 'come down on its edge with one finger')
     if depth < _DEEP_ENOUGH:
         return Graspability(Hold.UNKNOWN, f'reach only {1000 * depth:.0f} mm over it')
@@ -91,10 +94,25 @@ def judge_grip(fingers: Fingers, motion: GapMotion, seen: np.ndarray,
             return loose
     side = behind[:, 2]
     aside = abs(0.5 * float(side.min() + side.max()))
-    if aside > _ASIDE * 0.5 * float(np.ptp(side)):
+    by_rim = float(np.ptp(behind[:, 0])) > upper - lower
+    if aside > (_RIM_ASIDE if by_rim else _ASIDE) * 0.5 * float(np.ptp(side)):
         return Graspability(
             Hold.UNKNOWN, f'take it at its end, {1000 * aside:.0f} mm beside its middle')
     return Graspability()
+
+
+def _edge_under(local: np.ndarray, fingers: Fingers, motion: GapMotion, there: int) -> float:
+    """
+    Return how far an edge of an object reaches under a finger [m], also beside and below it.
+
+    :param local: (N, 3) what is seen of it, as `Fingers.in_hand` has it.
+    """
+    long, wide = fingers.size(there)
+    near = (np.abs(local[:, 2]) <= 0.5 * wide + _WIDER) & (local[:, 1] <= _SLIGHT) \
+        & (local[:, 1] >= -long)
+    along, frame = local[near, 0], motion.first
+    return max(_overlap(fingers.lower[frame] - along, _LENGTH),
+               _overlap(along - fingers.upper[frame], _LENGTH))
 
 
 def _left_loose(stop: float, seen: np.ndarray, whole: np.ndarray) -> Graspability | None:

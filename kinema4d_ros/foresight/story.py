@@ -31,7 +31,6 @@ _FREE = 0.002       # [m] the fingers let go when they are this much wider than 
 _LOOKS = 9          # frames in which what is between the fingers is looked for, at most
 _LONG_FALL = 0.12   # [m] what falls farther may fall onto something that nobody saw
 _SEEN_GROUND = 0.25 # share of the ground below that must have been seen then
-_EDGE = 0.04        # [m] what is this much higher than where a body rests is an edge it strikes
 _INTO = 0.02        # [m] what is let go lower than this below where it would rest is in something
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
@@ -48,8 +47,7 @@ class Story(Told):
     * ``backdrops``: list of Backdrop, what they are moved in front of, at least one.
     * ``grips``: number of a body -> the Graspability by which it was grasped last.
     * ``landings``: number of a body -> why it is not known where it comes to rest.
-    * ``entered``: those of the events that nobody knows the end of: the hand goes into what nobody
-      saw the inside of, or something is let go onto an edge.
+    * ``entered``: those of the events where the hand goes into what nobody saw the inside of.
     """
 
     def __init__(self, scene: SceneView, robot: RobotRollout,
@@ -311,9 +309,7 @@ class Story(Told):
                   for index, other in enumerate(self.bodies) if index != number]
         ground = HeightMap(np.concatenate([self._points.reshape(-1, 3), *others]),
                            footprint[:, :2].mean(0), reach=0.25)
-        rest_height = ground.rest_height(footprint[:, :2])
-        edge = ground.edge_height(footprint[:, :2]) - rest_height
-        drop = float(footprint[:, 2].min()) - rest_height
+        drop = float(footprint[:, 2].min()) - ground.rest_height(footprint[:, :2])
         self._note_landing(number, drop, ground.seen_share(footprint[:, :2]))
         drop = max(drop, 0.0) if np.isfinite(drop) else 0.0
         fallen = np.minimum(0.5 * _GRAVITY * (times[frame:] - times[frame]) ** 2, drop)
@@ -327,11 +323,6 @@ class Story(Told):
             self._add_event(EventKind.REST, rest, center,
                             f'the object falls {100 * drop:.0f} cm and comes to rest at '
                             f'{_place(center)}', number)
-        if edge > _EDGE:
-            self._add_event(EventKind.PUSHED, frame, moving.center(frame),
-                            f'what is let go comes down on an edge {100 * edge:.0f} cm above where '
-                            'it would rest, and may push or tip it,', number)
-            self.entered.append(self.events[-1].event)
 
     def _note_landing(self, number: int, drop: float, seen: float) -> None:
         """

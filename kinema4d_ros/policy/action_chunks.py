@@ -74,8 +74,8 @@ class ActionReader:
         if self._inverse is not None:
             motion[1:] = self._inverse.solve(self._poses(places, here), here, times=times[1:])
             for name in sorted(set(self.form.limited_joints) & set(self.joint_names)):
-                column = self.robot.joint_names.index(name)
-                motion[1:, column] = self._limited(name, motion[1:, column], here[column])
+                joint = self.robot.joint_names.index(name)
+                motion[1:, joint] = self._limited(name, motion[1:, joint], here[joint])
         for name, column in positions.items():
             motion[1:, self.robot.joint_names.index(name)] = column
         columns = [self.robot.joint_names.index(name) for name in self.joint_names]

@@ -125,21 +125,8 @@ class Goal:
     def fixture_parts(self) -> tuple[FixturePart, ...]:
         """The drawers, doors and knobs that are meant to move, by where they are."""
         boxes = {(part.low, part.high): part for part in sorted(
-            self._stated_parts(), key=lambda part: (part.direction or part.axis) is not None)}
+            _stated_parts(self), key=lambda part: (part.direction or part.axis) is not None)}
         return tuple(boxes.values())
-
-    def _stated_parts(self) -> list[FixturePart]:
-        """Return the parts of fixtures as each rule states them, one box perhaps several times."""
-        found = [part for each in self.parts for part in each._stated_parts()]
-        for rule in self.rules:
-            if rule.moves_with is not None:
-                found.append(FixturePart(rule.moves_with.low, rule.moves_with.high))
-            if rule.is_of_part and self.starts_in is not None:
-                slides = rule.kind == 'slides_by'
-                found.append(FixturePart(
-                    self.starts_in.low, self.starts_in.high, rule.direction if slides else None,
-                    None if slides else rule.direction))
-        return found
 
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
@@ -242,10 +229,24 @@ def load_rubric(name: str, folder: str = '') -> Goal | None:
     return Goal.load(known[name])
 
 
+def _stated_parts(goal: Goal) -> list[FixturePart]:
+    """Return the parts of fixtures as each rule states them, one box perhaps several times."""
+    found = [part for each in goal.parts for part in _stated_parts(each)]
+    for rule in goal.rules:
+        if rule.moves_with is not None:
+            found.append(FixturePart(rule.moves_with.low, rule.moves_with.high))
+        if rule.is_of_part and goal.starts_in is not None:
+            slides = rule.kind == 'slides_by'
+            found.append(FixturePart(
+                goal.starts_in.low, goal.starts_in.high, rule.direction if slides else None,
+                None if slides else rule.direction))
+    return found
+
+
 def _why_no_part_moves_so(goal: Goal) -> str | None:
     """Return which part of a fixture would have to move in two ways; None for none."""
     ways: dict[tuple[Any, Any], tuple[str, Any]] = {}
-    for part in goal._stated_parts():
+    for part in _stated_parts(goal):
         if (stated := part.direction or part.axis) is None:
             continue
         way = ('slide along' if part.direction else 'turn about'), stated

@@ -12,7 +12,6 @@ _LEVEL = 0.008      # [m] cells that differ by less are on one level
 _LEVEL_SHARE = 0.4  # share of the cells around a hidden place that must be on one level
 _BOTTOM = 0.01      # [m] thickness of the bottom of a container, where it is hidden
 _STEP = 0.004       # [m] resolution of the heights at which something may rest
-_EDGE_SHARE = 0.15  # share of a footprint over which something reaches higher than it rests
 _LEAST_SHARE = 0.25 # share of a footprint that must carry it; walls of a container carry less
 
 
@@ -73,19 +72,6 @@ class HeightMap:
                     and cv2.pointPolygonTest(cv2.convexHull(carrying), middle, False) >= 0:
                 return float(np.median(heights[np.floor(heights / _STEP) == step]))
         return float(np.median(heights)) if len(heights) else float('nan')
-
-
-    def edge_height(self, footprint: np.ndarray) -> float:
-        """
-        Return how high something is over a good part of a footprint; NaN unknown.
-
-        Above `rest_height` it is an edge, which what is let go strikes on its way down.
-
-        :param footprint: (N, 2) [m] base frame.
-        """
-        heights = self.at(footprint)
-        known = heights[np.isfinite(heights)]
-        return float(np.quantile(known, 1.0 - _EDGE_SHARE)) if len(known) else float('nan')
 
 
 @numba.njit(cache=True, nogil=True)

@@ -8,7 +8,7 @@ import dataclasses
 import gantry
 import numpy as np
 import pytest
-from scenes import bowl, box, can, container, pick_and_place, RED, STEEL, World
+from scenes import bowl, box, can, pick_and_place, RED, STEEL, World
 
 from kinema4d_ros.foresight import Hold, Story
 from kinema4d_ros.foresight.fingers import GapMotion
@@ -25,11 +25,9 @@ AT, TO = (0.1, 0.15), (-0.05, -0.2)
 GOAL = Goal.of({'above': {'region': {'low': [-0.2, -0.35, 0.0], 'high': [0.1, -0.05, 0.25]}}})
 
 
-def judged(thing, aside=(0.0, 0.0), height=0.03, ground=()):
+def judged(thing, aside=(0.0, 0.0), height=0.03):
     """Return the verdict on a hand that grasps beside a thing's middle and puts it down at TO."""
     world = World().add(RED, thing)
-    for mesh in ground:
-        world = world.add(STEEL, mesh)
     path = pick_and_place((AT[0] + aside[0], AT[1] + aside[1]), TO, height, height + 0.02)
     joints = np.column_stack([path.positions, path.gaps / 2, path.gaps / 2])
     observation = dataclasses.replace(
@@ -120,6 +118,19 @@ def test_a_grip_by_hand(points, hold):
     assert judge_grip(Hand(), GapMotion(0, 1, True), points, whole).hold is hold
 
 
+RIM = np.array([(0.06 * np.sin(a), 0.06 * np.cos(a), z) for a in np.linspace(0, 2 * np.pi, 120)
+                for z in np.arange(-0.03, 0.0101, 0.005)])      # of a bowl that is 12 cm wide
+
+
+@pytest.mark.parametrize('points, hold', [
+    (RIM + [0.0, 0.06, 0.0], Hold.HOLDS), (RIM + [0.02, 0.057, 0.0], Hold.HOLDS),
+    (RIM + [0.034, 0.05, 0.0], Hold.UNKNOWN),      # 5.7 cm of its half width of 6 beside it
+    (np.r_[block(0.06), block(0.03, 0.027, aside=0.012, length=0.002)], Hold.UNKNOWN)])
+def test_a_rim_beside_its_middle_and_an_edge_beside_a_finger_may_slip(points, hold):
+    """The last is a corner: 2 mm under a finger, where it is 2 mm beside the finger's middle."""
+    assert judge_grip(Hand(), GapMotion(0, 1, True), points, points).hold is hold
+
+
 class HalfShutHand(Hand):
     """The same, which stops 5 cm apart."""
 
@@ -154,20 +165,6 @@ def test_ground_that_nobody_saw():
 
 def moved(**doubt) -> Outcome:
     return Outcome(moved=(MovedObject(np.array([*AT, 0.04]), np.array([*TO, 0.04]), 0.0, **doubt),))
-
-
-def over(aside, height=0.13):
-    """Return the verdict on a can that is let go over an open box, beside the box's middle."""
-    at = (TO[0] + aside, TO[1], 0)
-    return judged(can(0.03, 0.14, (*AT, 0)), height=height,
-                  ground=container((0.14, 0.14, 0.1), 0.012, at))
-
-
-def test_what_is_let_go_onto_the_wall_of_a_box_may_push_the_box():
-    for aside, words in ((0.0, ''), (0.045, 'comes down on an edge 9 cm above')):
-        pushed = [f for f in over(aside).findings if f.code is FindingCode.PUSHED]
-        assert [(f.severity, words in f.message) for f in pushed] == [
-            (Severity.UNSURE, True)] * bool(words)
 
 
 @pytest.mark.parametrize('height, words', [(0.0, ''), (0.1, 'would rest 8 cm higher than it is')])

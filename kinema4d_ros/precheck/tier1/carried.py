@@ -14,6 +14,7 @@ from kinema4d_ros.foresight import MovingBody, Story
 from kinema4d_ros.foresight.hull import GRID
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.clearance import gone_from
+from kinema4d_ros.precheck.tier1.hanging import check_hanging
 from kinema4d_ros.precheck.tier1.hull_depth import deepest_points
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.timeline import Track
@@ -65,6 +66,8 @@ def check_carried(points: ScenePoints, robot: RobotRollout, story: Story,
                     if track is not None]
         if whole is not None and moving.held is not None:
             findings.append(_dragged(whole, robot, moving))
+        elif whole is not None:
+            findings.append(check_hanging(points, robot, moving, whole.frames, gone))
         finding = _worst(findings)
         if finding is not None:
             found.append(finding)
@@ -73,7 +76,7 @@ def check_carried(points: ScenePoints, robot: RobotRollout, story: Story,
 
 def _worst(findings: Sequence[Finding | None]) -> Finding | None:
     known = [finding for finding in findings if finding is not None]
-    return min(known, key=lambda f: (-f.severity, f.value)) if known else None
+    return min(known, key=lambda f: (-f.severity, f.value or 0.0)) if known else None
 
 
 def _judged(track: HullTrack, robot: RobotRollout, moving: MovingBody,

@@ -1,0 +1,47 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A long thing that is held beside its middle hangs down, and strikes what it would pass level."""
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from gantry import GRIPPER, motion, observe, ROBOT
+from scenes import BLUE, box, pick_and_place, RED, World
+
+from kinema4d_ros.foresight import Story
+from kinema4d_ros.precheck import RobotChecker
+from kinema4d_ros.precheck.tier1.carried import check_carried
+from kinema4d_ros.robot import load_meshes
+from kinema4d_ros.simulator import with_finger_boxes
+from kinema4d_ros.types import FindingCode, Severity
+
+AT, TO = (0.05, 0.25), (0.05, -0.25)     # [m] the hand carries at 0.25 m from one to the other
+POST = (-0.08, 0.0)                      # [m] half way, 13 cm beside the way of the fingers
+
+
+@pytest.fixture(scope='module')
+def checker():
+    """Return a checker of the gantry robot."""
+    meshes = load_meshes(ROBOT)
+    return RobotChecker(ROBOT, meshes, with_finger_boxes(GRIPPER, meshes))
+
+
+@pytest.mark.parametrize('aside, height, strikes', [
+    (-0.06, 0.2, True),       # there it hangs 6 cm lower than it is held
+    (-0.06, 0.05, False),     # low enough for that, too
+    (0.0, 0.2, False)])       # held by its middle it stays level
+def test_what_is_held_beside_its_middle_hangs_down(checker, aside, height, strikes):
+    bar = box((0.24, 0.03, 0.03), (AT[0] + aside, AT[1], 0))
+    world = World().add(RED, bar).add(BLUE, box((0.05, 0.05, height), (*POST, 0)))
+    path = pick_and_place(AT, TO, grip_height=0.012, release_height=0.03, frames=76)
+    observation = observe(world, path)
+    scene, robot = checker.scene_of(observation), checker.rollout_of(observation, motion(path))
+    story = Story(scene.view, robot)
+    (moving,) = story.bodies
+    assert np.linalg.norm(moving.center(0) - [AT[0] + aside, AT[1], 0.015]) < 0.01
+    found = [each for each in check_carried(scene.points, robot, story, checker.settings.tier1)
+             if 'hangs down' in each.message]
+    assert [(each.code, each.severity) for each in found] == [
+        (FindingCode.CONTACT, Severity.UNSURE)] * strikes
+    if strikes:
+        assert np.linalg.norm(np.subtract(found[0].point_base[:2], POST)) < 0.05
