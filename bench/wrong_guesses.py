@@ -72,6 +72,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=Path)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='one convention of N')
     parser.add_argument('episodes', nargs='*', help='of one\'s own, in place of those')
     asked = parser.parse_args()
     motions = list(bundled(tuple(asked.episodes))) if asked.episodes else [
@@ -79,7 +80,7 @@ def main() -> None:
         panda(asked.data)]
     rows, right = defaultdict(list), []
     for number, motion in enumerate(motions):
-        made = conventions(number)
+        made = conventions(number)[number % asked.every::asked.every]
         for seed, told in enumerate(made):
             records = records_in(motion, told, chunks=CHUNKS, length=LENGTH, seed=seed)
             reader = ActionReader(motion.robot, format_of(motion, told))
