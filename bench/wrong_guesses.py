@@ -6,8 +6,8 @@ How often a wrong guess of what actions mean is noticed, on recordings that noth
     python -m bench.wrong_guesses ../shared/data [EPISODE.mcap ...]
 
 Chunks of every convention are read by every other one that has as many columns. A guess is noticed
-by `why_implausible` before a chunk is executed, or by `Detection.why_not` after eight of them. The
-table of docs/policy_conventions.md is what it prints.
+by `why_implausible` before a chunk is executed, or by `Detection.why_not` after eight of them.
+`--every 4` prints the table of docs/policy_conventions.md.
 """
 from __future__ import annotations
 
