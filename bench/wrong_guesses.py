@@ -6,8 +6,8 @@ How often a wrong guess of what actions mean is noticed, on recordings that noth
     python -m bench.wrong_guesses ../shared/data [EPISODE.mcap ...]
 
 Chunks of every convention are read by every other one that has as many columns. A guess is noticed
-by `why_implausible` before a chunk is executed, or by `Detection.why_not` after eight of them. The
-table of docs/policy_conventions.md is what it prints.
+by `why_implausible` before a chunk is executed, or by `Detection.why_not` after eight of them.
+`--every 4` prints the table of docs/policy_conventions.md.
 """
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('data', type=Path)
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='one convention of N')
     parser.add_argument('episodes', nargs='*', help='of one\'s own, in place of those')
     asked = parser.parse_args()
     motions = list(bundled(tuple(asked.episodes))) if asked.episodes else [
@@ -79,7 +80,7 @@ def main() -> None:
         panda(asked.data)]
     rows, right = defaultdict(list), []
     for number, motion in enumerate(motions):
-        made = conventions(number)
+        made = conventions(number)[number % asked.every::asked.every]
         for seed, told in enumerate(made):
             records = records_in(motion, told, chunks=CHUNKS, length=LENGTH, seed=seed)
             reader = ActionReader(motion.robot, format_of(motion, told))

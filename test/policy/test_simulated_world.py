@@ -92,6 +92,26 @@ def test_a_joint_that_the_robot_lacks_is_named(world):
         world.execute(JointTrajectory(('wheel',), np.array([0.0, 1.0]), np.zeros((2, 1))))
 
 
+@with_simulator
+def test_an_object_that_was_put_elsewhere_stands_there_in_each_run(world, start):
+    from kinema4d_ros.policy.simulated.libero_world import LiberoWorld
+    world.reset()
+    scene, thing = world._scene, world.goal.thing
+    assert world.put_aside(np.array([0.03, -0.02]))
+    there = scene.object_pose(thing)
+    np.testing.assert_allclose(there[:2, 3] - start.T_base_object[:2, 3], [0.03, -0.02], atol=5e-3)
+    again = LiberoWorld(scene, world.robot, 10, T_base_object=there)
+    for _ in range(2):
+        again.reset()
+        np.testing.assert_allclose(scene.object_pose(thing), there, atol=2e-3)
+    world.reset()
+    np.testing.assert_allclose(scene.object_pose(thing), start.T_base_object, atol=1e-6)
+    # into the object beside it: no place to stand
+    other = next(name for name in scene.objects if name != thing and 'basket' not in name)
+    aside = (scene.object_pose(other) - scene.object_pose(thing))[:2, 3]
+    assert not world.put_aside(aside)
+
+
 def command(*arguments):
     """Run the script to its end."""
     return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], text=True, timeout=120,
