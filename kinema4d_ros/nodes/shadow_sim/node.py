@@ -186,7 +186,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         grace, is_apart = values['cancel_grace'], values['separate_checks']
         predictions = started(
             WorkerSettings(values['world_model'], dict(settings.world_model), simulator,
-                           settings.precheck, not is_apart, _NICENESS if is_apart else 0),
+                           settings.precheck, _NICENESS if is_apart else 0, not is_apart),
             'world model', grace)
         if not is_apart:
             return (predictions,)
