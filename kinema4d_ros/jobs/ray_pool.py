@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import time
+import urllib.parse
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from kinema4d_ros.jobs.job import FailureKind, PoolJob, JobResult
 from kinema4d_ros.jobs.local_pool import pickled, took_too_long, Try
 from kinema4d_ros.jobs.settings import PoolSettings
 from kinema4d_ros.jobs.worker import TryAnswer, packed, JobWorker
+
+_CONNECT_TIMEOUT = 5.0      # [s]
 
 LOCAL = 'local'
 """Address of a cluster that is started here."""
@@ -66,6 +70,8 @@ class RayPool:
         self._ray: Any = ray
         self._work, self._settings = pickled(work), settings
         is_local, most = settings.ray == LOCAL, settings.workers
+        if (why := _why_unreachable(settings.ray)) is not None:
+            raise JobError(f'the Ray cluster {settings.ray} cannot be joined: {why}')
         try:
             # `local` is Ray's word, too: without an address it would join one that runs here
             ray.init(address=settings.ray, log_to_driver=False,
@@ -172,3 +178,15 @@ def _late(working: Mapping[Any, tuple[_Actor, Try]], timeout: float) -> list[Any
     """Return the tasks of Ray that take too long."""
     return [each for each, (_, task) in working.items()
             if timeout and time.monotonic() >= task.began + timeout]
+
+
+def _why_unreachable(address: str) -> str | None:
+    """Return why nobody answers at a HOST:PORT; Ray itself would try for minutes, and say little."""
+    try:
+        place = urllib.parse.urlsplit(address if '://' in address else f'ray://{address}')
+        if place.port is None:
+            return None
+        socket.create_connection((place.hostname, place.port), _CONNECT_TIMEOUT).close()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None

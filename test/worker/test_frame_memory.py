@@ -107,8 +107,8 @@ def test_arrays_that_lie_in_pieces_are_brought_together(pair):
     plain = frame(0).predicted
     rollout = types.SimpleNamespace(
         camera=None, T_base_camera=np.eye(4)[None], joint_names=('j',), positions=np.zeros((1, 1)),
-        others=(),
-        pointmap=np.ones((1, 5, 7, 3), np.float32), link_id=np.zeros((1, 5, 7), np.int16))
+        others=(), seen=lambda _: (np.ones((5, 7, 3), np.float32), np.zeros((5, 7), np.int16),
+                                   plain.image))
     odd = dataclasses.replace(plain, image=plain.image[..., ::-1],
                               pointmap_sigma=plain.pointmap_sigma.astype(np.float64))
     stored = ours.write(0, RolloutFrame.of(odd, rollout))
