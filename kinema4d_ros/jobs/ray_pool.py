@@ -181,7 +181,7 @@ def _late(working: Mapping[Any, tuple[_Actor, Try]], timeout: float) -> list[Any
 
 
 def _why_unreachable(address: str) -> str | None:
-    """Return why nobody answers at a HOST:PORT; Ray itself would try for minutes, and say little."""
+    """Return why nobody answers at a HOST:PORT; Ray itself would try for minutes."""
     try:
         place = urllib.parse.urlsplit(address if '://' in address else f'ray://{address}')
         if place.port is None:

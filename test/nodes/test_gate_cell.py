@@ -219,7 +219,7 @@ def test_a_second_arm_motion_is_refused_while_one_lasts(cell, speed):
 
 
 def test_two_motions_that_pass_at_once(cell):
-    """Each is judged before the other is forwarded; the later one does not go on."""
+    """Each is judged before the other is forwarded; the later one, or both, must not go on."""
     cell.shadow.slow = True
     since = len(cell.shadow.asked)
     handles = [cell.gate.send(part(ARM[:4], 0.2, 2.0)),
@@ -227,7 +227,8 @@ def test_two_motions_that_pass_at_once(cell):
     cell.graph.wait(lambda: len(cell.shadow.asked) == since + 2, 'both questions')
     cell.shadow.let_go.set()
     ends = [cell.graph.ask(handle.get_result_async) for handle in handles]
-    assert sorted(end.status for end in ends) == [SUCCEEDED, ABORTED]
+    statuses = [end.status for end in ends]
+    assert ABORTED in statuses and set(statuses) <= {SUCCEEDED, ABORTED}
     text = next(end.result.error_string for end in ends if end.status == ABORTED)
     assert 'nobody judged the two together' in text or 'is under way' in text \
         or 'has begun since' in text
