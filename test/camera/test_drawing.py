@@ -62,6 +62,27 @@ def test_what_a_thread_raises_is_raised_by_who_waits():
         drawing.wait()
 
 
+def test_a_frame_that_was_lost_is_not_waited_for_for_ever():
+    def draw(frame):
+        if frame == 1:
+            raise KeyboardInterrupt
+
+    drawing, ended = Drawing(3, lambda: draw, 0), []
+    with pytest.raises(KeyboardInterrupt):
+        drawing.wait()
+    drawing.wait(0)
+
+    def again():
+        with pytest.raises(KeyboardInterrupt):
+            drawing.wait()
+        ended.append(True)
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended
+
+
 def view(frames=4, size=(2, 3)):
     return ViewRollout('side', PinholeCamera(3, 2, 3.0, 3.0, 1.0, 0.5), np.repeat(
         np.eye(4)[None], frames, axis=0), np.zeros((frames, *size, 3), np.float32),
