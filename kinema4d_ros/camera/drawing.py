@@ -14,8 +14,8 @@ class Drawing:
     Frames that threads draw in their order.
 
     Who waits for a frame draws, too, as long as any is left; so nothing waits for a processor that
-    the waiting one has. What is raised while a frame is drawn is
-    raised by whoever waits, then or later. `check` may be replaced.
+    the waiting one has. What is raised while a frame is drawn is raised by whoever waits, then or
+    later. `check` may be replaced.
     """
 
     def __init__(self, frames: int, artist: Callable[[], Draw], helpers: int,
