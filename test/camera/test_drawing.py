@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames that threads draw: in their order, waited for one by one, stopped, failed."""
 import dataclasses
+import pickle
 import threading
 
 import numpy as np
@@ -108,5 +109,8 @@ def test_a_rollout_waits_for_a_frame_where_one_is_asked_for_and_else_for_all():
     copied = dataclasses.replace(rollout, name='third')
     assert copied.name == 'third' and (copied.seen(3)[1] == 3).all()
     assert dataclasses.replace(plain).seen(2)[1].max() == 2
+    begun = while_drawn(plain, Drawing(4, lambda: draw, 0))
+    sent = pickle.loads(pickle.dumps(begun))
+    assert type(sent) is ViewRollout and np.array_equal(sent.link_id, plain.link_id)
     with pytest.raises(AttributeError, match='nothing'):
         _ = rollout.nothing
