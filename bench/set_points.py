@@ -34,7 +34,7 @@ from kinema4d_ros.robot import Robot
 SECONDS, RATES = 10.0, (100.0, 250.0)     # [s] of each; [Hz]
 CONTROLLER, DIRECT = '/bench_controller', '/direct_controller/commands'
 MEDIAN, MOST = 1e-3, 2e-3                 # [s] that may be added: at the median, and of 95 %
-#: [m] what the one camera does not see around the arm, and no set point would come through for
+#: [m] free, since the one camera measures nothing behind the arm, and so sees nothing before it
 FREE = '[-1.0, -1.0, 0.0, 1.0, 1.0, 1.5]'
 PATIENCE = 60.0                           # [s] the first start compiles
 _TOLD = 1e-6                              # [rad] from one set point to the next

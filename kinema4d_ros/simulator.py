@@ -136,7 +136,7 @@ class ShadowSimulator:
             T_base_camera = self._poses(observation, view, T_base_link)
             drawing, images = self._renderer.begin(
                 T_base_link, view.camera, T_base_camera, appearance,
-                check=lambda: report('robot', 0, 1))
+                check=lambda: report('robot', 0, 1), sharing=len(views))
             drawings.append(drawing)
             pictures.append((images.pointmap, images.link_id, images.image))
             drawn.append(while_drawn(ViewRollout(view.name, view.camera, T_base_camera,

@@ -14,7 +14,8 @@ class Drawing:
     Frames that threads draw in their order.
 
     Who waits for a frame draws, too, as long as any is left; so nothing waits for a processor that
-    the waiting one has. What a thread raises is raised by whoever waits. `check` may be replaced.
+    the waiting one has. What is raised while a frame is drawn is raised by whoever waits, then or
+    later. `check` may be replaced.
     """
 
     def __init__(self, frames: int, artist: Callable[[], Draw], helpers: int,
@@ -67,8 +68,12 @@ class Drawing:
                 return
             mine = self._next() if self._error is None else None
             if mine is not None:
-                self._own = self._own or self._artist()
-                self._draw(self._own, mine)
+                try:
+                    self._own = self._own or self._artist()
+                    self._draw(self._own, mine)
+                except BaseException as error:      # an interrupt too: the frame is lost
+                    self._fail(error)
+                    raise
                 return
         with self._changed:
             self._changed.wait_for(lambda: self._done[frame] or self._error is not None)
@@ -81,12 +86,16 @@ class Drawing:
             while not self._stopped and (frame := self._next()) is not None:
                 self._draw(draw, frame)
         except BaseException as error:      # raised by whoever waits
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._fail(error)
 
     def _draw(self, draw: Draw, frame: int) -> None:
         draw(frame)
         with self._changed:
             self._done[frame] = True
+            self._changed.notify_all()
+
+    def _fail(self, error: BaseException) -> None:
+        """Let nobody wait for a frame that was begun and is never finished."""
+        with self._changed:
+            self._error = self._error or error
             self._changed.notify_all()

@@ -3,7 +3,6 @@
 """Rollouts of a robot whose pictures are still being drawn."""
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any, cast, TypeVar
 
@@ -37,6 +36,11 @@ class _Drawn(PicturedRobot):
         pointmap, link_id, image = (self.__dict__[f'_{name}'][index] for name in _PICTURES)
         return pointmap, link_id, image
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the finished rollout: threads are no part of it."""
+        kind = RobotRollout if isinstance(self, RobotRollout) else ViewRollout
+        return kind, tuple(getattr(self, field.name) for field in dataclasses.fields(kind))
+
 
 class _DrawnRollout(_Drawn, RobotRollout):
     """A rollout whose pictures are still being drawn."""
@@ -63,6 +67,6 @@ def seen_from(rollout: RobotRollout, **changes: Any) -> RobotRollout:
     """Return a rollout with other values, without waiting for the pictures that it keeps."""
     if not isinstance(rollout, _Drawn):
         return dataclasses.replace(rollout, **changes)
-    other = copy.copy(rollout)
-    other.__dict__.update(changes)
+    other = object.__new__(type(rollout))
+    other.__dict__.update(rollout.__dict__, **changes)
     return other

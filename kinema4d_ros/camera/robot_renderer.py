@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -137,11 +138,14 @@ class RobotRenderer:
 
     def begin(self, T_base_link: np.ndarray, camera: PinholeCamera, T_base_camera: np.ndarray,
               appearance: Appearance | None = None,
-              check: Callable[[], object] = lambda: None) -> tuple[Drawing, RobotImages]:
+              check: Callable[[], object] = lambda: None, sharing: int = 1
+              ) -> tuple[Drawing, RobotImages]:
         """
         Begin to draw, as `render` does; a frame of the pictures is there once it is waited for.
 
         :param check: called by who waits, before each frame that it draws meanwhile.
+        :param sharing: how many are drawn at one time, this one too; they share the processors,
+            since each thread has a z-buffer of its own.
         """
         T_camera_link = self._in_camera(T_base_link, T_base_camera)
         frames, size = len(T_camera_link), (camera.height, camera.width)
@@ -152,7 +156,8 @@ class RobotRenderer:
                               f'{len(self.link_names)}')
         texture = _texture(appearance, len(self.link_names))
         artist = functools.partial(self._artist, T_camera_link, camera, texture, out)
-        return Drawing(frames, artist, len(os.sched_getaffinity(0)) - 1, check), out
+        helpers = math.ceil((len(os.sched_getaffinity(0)) - 1) / sharing)
+        return Drawing(frames, artist, helpers, check), out
 
     @contextlib.contextmanager
     def shape(self, T_base_link: np.ndarray, camera: PinholeCamera,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames that threads draw: in their order, waited for one by one, stopped, failed."""
 import dataclasses
+import pickle
 import threading
 
 import numpy as np
@@ -62,6 +63,27 @@ def test_what_a_thread_raises_is_raised_by_who_waits():
         drawing.wait()
 
 
+def test_a_frame_that_was_lost_is_not_waited_for_for_ever():
+    def draw(frame):
+        if frame == 1:
+            raise KeyboardInterrupt
+
+    drawing, ended = Drawing(3, lambda: draw, 0), []
+    with pytest.raises(KeyboardInterrupt):
+        drawing.wait()
+    drawing.wait(0)
+
+    def again():
+        with pytest.raises(KeyboardInterrupt):
+            drawing.wait()
+        ended.append(True)
+
+    thread = threading.Thread(target=again, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert ended
+
+
 def view(frames=4, size=(2, 3)):
     return ViewRollout('side', PinholeCamera(3, 2, 3.0, 3.0, 1.0, 0.5), np.repeat(
         np.eye(4)[None], frames, axis=0), np.zeros((frames, *size, 3), np.float32),
@@ -87,5 +109,8 @@ def test_a_rollout_waits_for_a_frame_where_one_is_asked_for_and_else_for_all():
     copied = dataclasses.replace(rollout, name='third')
     assert copied.name == 'third' and (copied.seen(3)[1] == 3).all()
     assert dataclasses.replace(plain).seen(2)[1].max() == 2
+    begun = while_drawn(plain, Drawing(4, lambda: draw, 0))
+    sent = pickle.loads(pickle.dumps(begun))
+    assert type(sent) is ViewRollout and np.array_equal(sent.link_id, plain.link_id)
     with pytest.raises(AttributeError, match='nothing'):
         _ = rollout.nothing

@@ -144,6 +144,16 @@ def test_drawing_ends_when_the_check_between_frames_says_so(renderer, monkeypatc
     assert len(calls) == 3 + len(poses()) and (whole.link_id >= 0).any(axis=(1, 2)).all()
 
 
+def test_views_that_are_drawn_together_share_the_processors(renderer, monkeypatch):
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(5)))
+    helpers = []
+    monkeypatch.setattr(robot_renderer, 'Drawing', lambda frames, artist, count, check: (
+        helpers.append(count), Drawing(frames, artist, 0, check))[1])
+    for sharing in (1, 2, 3, 9):
+        renderer.begin(poses(), CAMERA, np.eye(4), sharing=sharing)[0].wait()
+    assert helpers == [4, 2, 2, 1]
+
+
 def test_threads_that_help_stop_after_their_present_frame(renderer, monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {0, 1})
     begun, ended, painted = threading.Event(), threading.Event(), []

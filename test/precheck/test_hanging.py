@@ -3,14 +3,18 @@
 """A long thing that is held beside its middle hangs down, and strikes what it would pass level."""
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from gantry import GRIPPER, motion, observe, ROBOT
 from scenes import BLUE, box, pick_and_place, RED, World
+from scipy.spatial.transform import Rotation
 
-from kinema4d_ros.foresight import Story
+from kinema4d_ros.foresight import Body, Story
 from kinema4d_ros.precheck import RobotChecker
 from kinema4d_ros.precheck.tier1.carried import check_carried
+from kinema4d_ros.precheck.tier1.reach import boxes_in_reach
 from kinema4d_ros.robot import load_meshes
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import FindingCode, Severity
@@ -45,3 +49,25 @@ def test_what_is_held_beside_its_middle_hangs_down(checker, aside, height, strik
         (FindingCode.CONTACT, Severity.UNSURE)] * strikes
     if strikes:
         assert np.linalg.norm(np.subtract(found[0].point_base[:2], POST)) < 0.05
+
+
+def test_tier_1_looks_wherever_it_may_hang(checker):
+    """A tall box that is held by the upper edge of one end swings out of the ball around it."""
+    world = World().add(RED, box((0.24, 0.03, 0.03), (*AT, 0)))
+    path = pick_and_place(AT, TO, grip_height=0.012, release_height=0.03, frames=76)
+    observation = observe(world, path)
+    scene, robot = checker.scene_of(observation), checker.rollout_of(observation, motion(path))
+    story = Story(scene.view, robot)
+    corners = np.stack(np.meshgrid([-0.15, 0.15], [-0.02, 0.02], [-0.1, 0.1]), -1).reshape(-1, 3)
+    tall = Body(corners + [AT[0] - 0.14, AT[1], 0.1], np.empty((0, 3), np.int32),
+                np.zeros((8, 3), np.uint8))
+    story.bodies[0] = dataclasses.replace(story.bodies[0], body=tall)
+    boxes = boxes_in_reach(robot, checker.fields, story)
+    (moving,) = story.bodies
+    hangs = Rotation.from_rotvec([0.0, -0.5, 0.0]).as_matrix()
+    level = moving.vertices(38)
+    edge = level[level[:, 2] > level[:, 2].mean()]
+    grip = edge[edge[:, 0].argmax()]
+    for places in ((level - grip) @ hangs.T + grip, (level - grip) @ hangs + grip):
+        inside = (places[:, None] >= boxes[:, 0]) & (places[:, None] <= boxes[:, 1])
+        assert inside.all(axis=2).any(axis=1).all()

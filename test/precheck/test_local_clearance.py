@@ -10,11 +10,14 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.precheck import check_tier1, PrecheckSettings, RobotChecker
 from kinema4d_ros.precheck.tier1.local_clearance import AROUND, measure_local_clearance
-from kinema4d_ros.robot import DistanceFields, hand_links_of, load_meshes
+from kinema4d_ros.resources import share_dir
+from kinema4d_ros.robot import (DistanceFields, ForwardKinematics, hand_links_of, load_meshes,
+                                Robot)
 from kinema4d_ros.scene import Scene
-from kinema4d_ros.types import HeldObject, HeldSource, Observation, Severity
+from kinema4d_ros.types import HeldObject, HeldSource, Observation, PinholeCamera, Severity
 
 MESHES = load_meshes(ROBOT)
 SURFACES = {name: mesh.vertices for name, mesh in MESHES.items()}
@@ -71,6 +74,30 @@ def test_beside_a_hole_in_the_depth_there_is_less_space(fields):
     found, free = spaces(fields, (0.0, 0.0, 0.4), observation), spaces(fields, (0.0, 0.0, 0.4))
     assert found['hand'].space < free['hand'].space
     assert found['hand'].reason == 'space that nobody has seen'
+
+
+@pytest.mark.parametrize('has_wall', [True, False])
+def test_one_camera_knows_space_where_it_measures_what_is_behind_the_arm(has_wall):
+    robot = Robot.from_urdf((share_dir() / 'urdf' / 'demo_arm.urdf').read_text())
+    meshes, size = load_meshes(robot), 192
+    camera = PinholeCamera(size, size, 160.0, 160.0, 95.5, 95.5)
+    T_base_camera = np.array([[0, 0, -1.0, 1.6], [1, 0, 0, 0], [0, -1, 0, 0.5], [0, 0, 0, 1]])
+    joints = dict(zip(robot.joint_names, robot.configuration({}).tolist()))
+    renderer = RobotRenderer(meshes, robot.link_names)
+    poses = ForwardKinematics(robot)(robot.configuration(joints)[None])[0]
+    wall = np.linspace(3.0, 3.2, size) + np.random.default_rng(0).normal(0, 0.002, (size, size))
+    if not has_wall:
+        wall[:150] = np.nan       # the floor alone
+    with renderer.shape(poses, camera, T_base_camera) as shape:
+        depth = np.where(shape.link_id >= 0, shape.depth, wall)
+    observation = Observation.from_rgbd(np.zeros((size, size, 3), np.uint8), depth, camera,
+                                        T_base_camera, joints, stamp_ns=1)
+    found = RobotChecker(robot, meshes, None, PrecheckSettings(), renderer=renderer
+                         ).local_clearance(observation)
+    assert not found.problem
+    least = min(found.links, key=lambda each: each.space)
+    assert least.space > 0.04 if has_wall else least.space < 0.01
+    assert has_wall or least.reason == 'space that nobody has seen'
 
 
 @hypothesis_settings(max_examples=25, deadline=None)

@@ -3,6 +3,8 @@
 """What is held by an end, and hangs down where it is taken to be held level."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -16,6 +18,16 @@ _BY_AN_END = 0.02      # [m] from the line between the fingers to the middle of 
 _HANGS = 0.5           # [rad] by which a pan that is held by its handle turns about the fingers
 _ABOVE = 0.02          # [m] above what it is lifted from and put on; lower is no obstacle
 _STRIKES = 0.005       # [m] deep, as well as a hull is known
+
+
+def swing(moving: MovingBody, radius: float) -> float:
+    """
+    Return how far the middle of something may go from where it is held level, 0 if it stays, [m].
+
+    :param radius: [m] of the ball around its middle, in which the fingers hold it.
+    """
+    is_long = np.ptp(moving.body.vertices[:, :2], axis=0).max() >= _LONG
+    return 2 * math.sin(_HANGS / 2) * radius if is_long and moving.held is None else 0.0
 
 
 def check_hanging(points: ScenePoints, robot: RobotRollout, moving: MovingBody,

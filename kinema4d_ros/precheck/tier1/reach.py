@@ -9,6 +9,7 @@ import numpy as np
 
 from kinema4d_ros.foresight import Body, MovingBody, Story
 from kinema4d_ros.foresight.hull import GRID
+from kinema4d_ros.precheck.tier1.hanging import swing
 from kinema4d_ros.robot import ball_around, DistanceFields
 from kinema4d_ros.types import RobotRollout
 
@@ -49,7 +50,8 @@ def _of_moving(moving: MovingBody) -> Iterator[np.ndarray]:
     for center, radius in ((middle, float(np.linalg.norm(points - middle, axis=1).max())),
                            ball_around(points)):
         places = moving.T_base_body[:, :3] @ np.r_[center, 1.0]
-        yield np.array([places.min(0) - radius - GRID, places.max(0) + radius + GRID])
+        around = radius + swing(moving, radius) + GRID
+        yield np.array([places.min(0) - around, places.max(0) + around])
     if moving.held is not None:
         low, high = moving.body.moved(points, moving.T_base_body[0])[:, :2].min(0), \
             moving.body.moved(points, moving.T_base_body[0])[:, :2].max(0)
