@@ -66,7 +66,11 @@ class GroupThread:
         self.wake()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Have a function called in the thread, soon; from any thread."""
+        """
+        Have a function called in the thread, soon; from any thread.
+
+        What waits when the thread is closed is called before it ends.
+        """
         self._calls.append(function)
         self.wake()
 
@@ -94,15 +98,25 @@ class GroupThread:
 
     def _run(self) -> None:
         while not self._ending.is_set() and self._context.ok():
+            self._attempt(self._round)
+        while self._calls and self._context.ok():       # results, of which clients are to hear
+            self._attempt(self._calls.popleft())
+
+    def _attempt(self, function: Callable[[], None]) -> None:
+        """Call it; whatever it raises, this thread goes on."""
+        try:
+            function()
+            return
+        except InvalidHandle:       # something was destroyed while it was served
+            pass
+        except Exception as error:
+            if not self._context.ok():
+                return
             try:
-                self._round()
-            except InvalidHandle:       # something was destroyed while it was waited for
-                continue
-            except Exception as error:
-                if not self._context.ok():
-                    return
                 self._on_failure(error)
-                self._ending.wait(_PAUSE)
+            except Exception as another:
+                _say(another)
+        self._ending.wait(_PAUSE)
 
     def _round(self) -> None:
         while self._calls:

@@ -97,14 +97,19 @@ class GroupWaiter:
         """
         Serve what is ready, one after the other; wait for some seconds where nothing is.
 
+        What was destroyed meanwhile is waited for no longer.
+
         :param after_each: called after each callback.
-        :raises InvalidHandle: something is destroyed that is waited for.
         :raises Exception: what a callback raised; what else was ready is served next time.
         """
         if len(self._group.entities) != self._held:
             self._look()
-        with contextlib.ExitStack() as stack:
-            ready = self._ready(seconds, stack)
+        try:
+            with contextlib.ExitStack() as stack:
+                ready = self._ready(seconds, stack)
+        except InvalidHandle:
+            self._held = -1
+            return
         for serve, entity in ready:
             serve(entity)
             after_each()
@@ -113,7 +118,7 @@ class GroupWaiter:
         """Sort what the group holds by its kind."""
         self._held = len(self._group.entities)
         found = [entity for entity in (weak() for weak in tuple(self._group.entities))
-                 if entity is not None]
+                 if entity is not None and _is_there(entity)]
         kinds = ((self._subscriptions, Subscription), (self._clients, Client),
                  (self._services, Service), (self._guards, GuardCondition),
                  (self._waitables, Waitable))
@@ -162,6 +167,16 @@ class GroupWaiter:
             pointers = found.get_ready_entities(kind)
             ready += [(serve, entity) for entity in entities if entity.handle.pointer in pointers]
         return ready
+
+
+def _is_there(entity: Any) -> bool:
+    """Return whether an entity has not been destroyed."""
+    try:
+        with entity if isinstance(entity, Waitable) else getattr(
+                entity, 'handle', contextlib.nullcontext()):
+            return True
+    except InvalidHandle:
+        return False
 
 
 def _serve_waitable(waitable: Waitable) -> None:

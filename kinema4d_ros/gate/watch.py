@@ -166,7 +166,7 @@ class MotionWatch:
         self._told = told
         self._left = {name: end for name, end in left.items() if name not in told
                       and name in world.joints and world.joints[name].stamp_ns < end
-                      and world.now_ns - end < _REST_NS}
+                      and 0 <= world.now_ns - end < _REST_NS}       # the clock may jump back
         return set(left)
 
     def _may_move_beside(self, joints: frozenset[str], fingers: frozenset[str]) -> bool:

@@ -187,3 +187,48 @@ def test_a_timer_in_its_group_is_refused(cell):
     wait_for(lambda: cell.failed)
     assert isinstance(cell.failed[0], TypeError) and 'past the executor' in str(cell.failed[0])
     cell.node.destroy_timer(timer)
+
+
+def test_what_is_destroyed_is_not_waited_for_any_more(cell):
+    """What is left is served on; a thread that only finds what is gone would never do so."""
+    made = [cell.node.create_subscription(
+        String, topic, lambda message: cell.say(message.data), 10,
+        callback_group=cell.thread.group) for topic in ('gone', 'words')]
+    publisher = cell.node.create_publisher(String, 'words', 10)
+    cell.thread.start()
+    wait_for(publisher.get_subscription_count)
+    publisher.publish(String(data='one'))
+    assert cell.next() == ('group', 'one')
+    cell.node.destroy_subscription(made[0])
+    cell.thread.call(lambda: cell.say('on'))        # what was waited for with it is over
+    assert cell.next() == ('group', 'on')
+    publisher.publish(String(data='two'))
+    assert cell.next() == ('group', 'two')
+    assert cell.failed == []
+
+
+def test_what_was_to_be_called_is_called_before_it_ends(cell):
+    """The end of a node answers goals: their clients are to hear that."""
+    cell.thread.start()
+    cell.thread.call(lambda: cell.say('begun'))
+    cell.next()
+    for word in ('one', 'two'):
+        cell.thread.call(lambda word=word: cell.say(word))
+    cell.thread.close()
+    assert [cell.said.get_nowait(), cell.said.get_nowait()] == [('group', 'one'), ('group', 'two')]
+
+
+def test_it_goes_on_though_the_failure_cannot_be_told(module_ros_domain, capfd):
+    def tell(error):
+        raise KeyError('nobody')
+
+    with rclpy.Context() as context:
+        node, said = PlainNode('served', context=context), queue.Queue()
+        thread = GroupThread(node, on_failure=tell)
+        thread.start()
+        thread.call(lambda: 1 / 0)
+        thread.call(lambda: said.put('on'))
+        assert said.get(timeout=LIMIT) == 'on'
+        thread.close()
+        node.destroy_node()
+    assert 'ZeroDivisionError' in capfd.readouterr().err

@@ -205,3 +205,33 @@ def test_word_of_the_end_of_another_motion_may_be_quicker_than_the_joints(later,
     gate.joints[PAN] += later
     gate.handle(JointsChanged())
     assert ('cancel at controller' in gate.log) == stopped
+
+
+class SetBack(Driver):
+    """A gate whose clock is set back by some seconds, as that of a bag that begins again."""
+
+    back = 0.0
+
+    @property
+    def now_ns(self) -> int:
+        return round((self.now - self.back) * 1e9)
+
+
+def test_a_clock_that_is_set_back_does_not_leave_joints_unwatched():
+    """By that clock the end of the other motion would lie in the future for long."""
+    gate = SetBack()
+    gate.moving(part(HAND, -0.01, 5.0))
+    gate.others = (other(part(ARM, 0.4, 2.0)),)
+    gate.now += 0.01
+    gate.joints[PAN] += 0.1
+    gate.handle(JointsChanged())
+    gate.others, gate.age = (), 0.02
+    gate.now += 0.01
+    gate.joints[PAN] += 0.1
+    gate.handle(JointsChanged())
+    gate.age, gate.back = 0.0, 50.0
+    for _ in range(8):
+        gate.now += 0.05
+        gate.joints[PAN] += 0.1
+        gate.handle(JointsChanged())
+    assert 'cancel at controller' in gate.log

@@ -76,3 +76,11 @@ def test_the_last_of_a_slow_stream_begins_within_a_second():
     pace.wait(asked(came=-30.0), is_judged=False)
     pace.note(ended(JobOutcome.REPLACED, 24), 49)
     assert took(pace, asked(came=-0.9)) < 0.2
+
+
+def test_a_stream_that_has_become_slow_enough_is_predicted_again(hurried, monkeypatch):
+    """Its pause would be longer than its period for ever, and nobody would see a prediction."""
+    now = time.monotonic
+    monkeypatch.setattr(time, 'monotonic', lambda: now() + 6.0)
+    assert took(hurried, asked()) < SOON
+    assert 0.6 < took(hurried, asked(came=0.3)) <= 1.0     # and the next one waits as before

@@ -25,8 +25,6 @@ from kinema4d_ros.worker.job import JobOutcome
 TIERS = frozenset((0, 1, 2))
 LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
-_CANCEL_POLL = 0.001             # [s] between two looks whether it has
-_CANCEL_TIMEOUT = 1.0         # [s] that rclpy gets to note a cancellation that it reported
 _BY_CLIENT = 'cancelled by the client'
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
 #: findings that say the world, and not the goal, stands in the way
@@ -173,12 +171,8 @@ class PrecheckAction:
                                 'were judged; the log of shadow_sim says why')
         elif why := _why_not_ready(request):
             result.error_code, result.error_msg = Precheck.Result.NOT_READY, why
-        if request.outcome is JobOutcome.CANCELLED and request.reason == _BY_CLIENT:
-            # The request was stopped from within the cancel callback, and may have ended before
-            # rclpy, right after it, notes that the goal is being cancelled.
-            until = time.monotonic() + _CANCEL_TIMEOUT
-            while not goal.is_cancel_requested and time.monotonic() < until:
-                time.sleep(_CANCEL_POLL)
+        # Where a cancel's callback stopped the request, rclpy has noted the cancel by now: both are
+        # of the one thread.
         if goal.is_cancel_requested:
             goal.canceled()
         elif result.error_code != Precheck.Result.NONE:

@@ -10,6 +10,7 @@ from kinema4d_ros.worker.job import Job, JobOutcome
 
 _PAUSE = 1.5          # periods of the stream without a newer trajectory
 _LONGEST = 1.0        # [s] after it came that a prediction begins in any case
+_RETRY = 5.0          # [s] without a prediction: the stream may have become slow enough for one
 _ENOUGH = 0.5         # of a prediction's frames, for it to have been worth its while
 
 
@@ -19,8 +20,9 @@ class PredictionPace:
 
     A policy that sends a trajectory every 0.2 s replaces each prediction at its first frames:
     half a core then works for nothing, beside the checks that the robot waits for. Once one has
-    not shown half of its frames, the next prediction begins when the stream pauses. As soon as
-    one does, predictions begin at once again. What a verdict rests on never waits for this.
+    not shown half of its frames, the next prediction begins when the stream pauses, or every
+    `_RETRY` s all the same. As soon as one does, predictions begin at once again. What a verdict
+    rests on never waits for this.
     """
 
     def __init__(self) -> None:
@@ -28,6 +30,7 @@ class PredictionPace:
         self._came = float('-inf')      # [s] when the newest request came
         self._period = 0.0              # [s] between it and the one before
         self._is_hurried = False        # the last prediction was replaced too early
+        self._began = float('-inf')     # [s] when that began
 
     def wait(self, request: PrecheckRequest, *, is_judged: bool) -> bool:
         """
@@ -39,10 +42,14 @@ class PredictionPace:
         if request.started > self._came:
             self._period, self._came = request.started - self._came, request.started
         left = 0.0
-        if self._is_hurried and request.is_streamed and not is_judged:
+        if self._is_hurried and request.is_streamed and not is_judged \
+                and time.monotonic() - self._began < _RETRY:
             pause = min(_PAUSE * self._period, _LONGEST)
             left = max(0.0, request.started + pause - time.monotonic())
-        return not request.stopped.wait(left)
+        if request.stopped.wait(left):
+            return False
+        self._began = time.monotonic()
+        return True
 
     def note(self, job: Job, frames: int) -> None:
         """Note what became of a prediction, which was to have so many frames."""

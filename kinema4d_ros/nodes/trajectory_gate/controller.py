@@ -64,7 +64,10 @@ class ControllerClient:
         servers = self._count_servers()
         if servers > 1:
             return f'{servers} nodes offer {self.action}'
-        if servers == 0 or not self._is_ready:
+        if servers and not self._is_ready:
+            return f'the controller is not there: a part of {self.action} or {self.topic} is not ' \
+                   'connected (yet)'
+        if servers == 0:
             return f'the controller is not there: nobody offers {self.action}'
         return None
 

@@ -37,6 +37,7 @@ from kinema4d_ros.nodes.trajectory_gate.shadow_sim_client import ShadowSimClient
 
 _TICK = 0.05           # [s] between looks at deadlines
 _IDLE_LOOK = 0.01      # [s] at the end
+_IDLE_LOOKS = 5        # in a row: who had a goal refused just now has yet to ask for its result
 _SHUTDOWN_TIMEOUT = 2.0        # [s] at the end, for the controller to stop and clients to hear why
 
 
@@ -196,15 +197,16 @@ class TrajectoryGate(NodeBase, Node):
 
     def quit(self) -> None:
         """Cancel downstream first, then let clients hear why."""
-        over = threading.Event()
+        over, idle = threading.Event(), 0
 
         def look() -> None:
-            if self._machine.is_idle and self._goals.is_idle:
+            nonlocal idle
+            idle = idle + 1 if self._machine.is_idle and self._goals.is_idle else 0
+            if idle >= _IDLE_LOOKS:
                 over.set()
 
         def end() -> None:
             self._close()
-            look()
             self._thread.every(_IDLE_LOOK, look)
 
         self._dispatcher.in_group(end)()
