@@ -27,6 +27,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 import zlib
@@ -59,7 +60,10 @@ PICTURE_PRESET = REPOSITORY / 'scripts' / 'picture_policy.yaml'      # of polici
 def numbers(text: str) -> list[int]:
     """Parse '3', '0-9' or '0,2,5-7'."""
     spans = [part.split('-') for part in text.split(',')]
-    return [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+    found = [n for span in spans for n in range(int(span[0]), int(span[-1]) + 1)]
+    if not found:
+        raise ValueError
+    return found
 
 
 def arguments() -> argparse.Namespace:
@@ -70,13 +74,13 @@ def arguments() -> argparse.Namespace:
     starts = commands.add_parser('starts', help='write what is seen first, one episode each')
     starts.add_argument('--task', required=True, help='suite/number, separated by commas')
     starts.add_argument('--init', type=numbers, required=True, help='initial states, 0-29')
+    starts.add_argument('--displaced', type=float, default=0.0, metavar='M', help='put the object '
+                        'up to so far from its place, along x and y each')
+    starts.add_argument('--copies', type=int, default=1, help='of each, displaced otherwise')
     demonstrate = commands.add_parser('demonstrate', help='record the scripted expert with '
                                       'pictures, for policies that see')
     demonstrate.add_argument('--starts', type=Path, required=True, help='folder of episodes')
     demonstrate.add_argument('--repeats', type=int, default=2, help='of each start')
-    starts.add_argument('--displaced', type=float, default=0.0, metavar='M', help='put the object '
-                        'up to so far from its place, along x and y each')
-    starts.add_argument('--copies', type=int, default=1, help='of each, displaced otherwise')
     for name, what in ('simulate', 'the truth'), ('predict', 'the predicted world'):
         command = commands.add_parser(name, help=f'run policies in {what}')
         command.add_argument('--starts', type=Path, required=True, help='folder of episodes')
@@ -114,7 +118,13 @@ def arguments() -> argparse.Namespace:
     for name, command in commands.choices.items():
         if name != 'serve':
             command.add_argument('--out', type=Path, required=True)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.command == 'starts':
+        if bad := [task for task in options.task.split(',') if not re.fullmatch(r'\w+/\d+', task)]:
+            starts.error(f'--task {",".join(bad)} is not of the form SUITE/NUMBER')
+        if options.copies > 1 and not options.displaced:
+            starts.error('--copies are alike without --displaced')
+    return options
 
 
 def write_starts(options: argparse.Namespace) -> None:
@@ -196,7 +206,12 @@ def run_all(options: argparse.Namespace) -> None:
                           '`evaluate_policies.py starts`')
     is_true = options.command == 'simulate'
     names = options.policy.split(',')
-    policies = {Path(name).stem: policy_address(name) for name in names}
+    policies: dict[str, str] = {}
+    for name in names:
+        address = policy_address(name)
+        if (known := policies.setdefault(Path(name).stem, address)) != address:
+            raise PolicyError(f'two policies are called {Path(name).stem}, {known} and {address}; '
+                              'rename one of the files')
     simulator = LIBERO + ('?pictures=yes' if any(map(sees_pictures, names)) else '')
     settings = RolloutSettings(simulator if is_true else world_address(options.world),
                                limits=RunLimits(horizon=options.horizon))
@@ -253,19 +268,28 @@ def train_seeing(options: argparse.Namespace) -> None:
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Serve a policy until Ctrl-C; it is asked with all joint positions [rad or m] in order."""
+    """
+    Serve a policy until Ctrl-C, each client one of its own, since these remember what they did.
+
+    One that sees states is asked with all joint positions [rad or m] in order.
+    """
     from kinema4d_ros.policy.closed_loop.makers import make_policy, RunContext
-    from kinema4d_ros.policy.wire import ObservationKeys, preset_keys, serve_policy, StateKey
+    from kinema4d_ros.policy.wire import (ObservationKeys, PolicyServer, preset_keys, StateKey,
+                                          Translator)
+    from kinema4d_ros.policy.wire.server import PolicySession
 
     episode = Episode.open(options.start)
     start, robot = TaskStart.of(episode), Robot.from_urdf(episode.robot_description)
-    policy = make_policy(policy_address(options.policy), RunContext(robot, episode))
+    address, context = policy_address(options.policy), RunContext(robot, episode)
+    make_policy(address, context)       # what is wrong with it shows at once
     keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
                                             tuple(start.joint_positions)),))
     if sees_pictures(options.policy):
         preset = PolicyPreset.load(PICTURE_PRESET)
         keys = preset_keys(preset, robot, preset.action_format(robot))
-    with serve_policy(policy, keys, robot=robot, port=options.port) as server, \
+    translator = Translator(keys, robot)
+    with PolicyServer(lambda: PolicySession(make_policy(address, context), translator),
+                      port=options.port) as server, \
             contextlib.suppress(KeyboardInterrupt):
         asked = dict.fromkeys('/'.join(key.path) for key in (*keys.pictures, *keys.states))
         print(f'{server.address}: asked with {", ".join(asked)}; prompt "{start.instruction}"',
@@ -279,6 +303,8 @@ def compare(options: argparse.Namespace) -> None:
 
     true, tables, figures = read_records(options.true), [], {}
     for path in options.predicted:
+        if path.stem in figures:
+            raise PolicyError(f'two of --predicted are called {path.stem}; rename one of them')
         runs = policies.pair(read_records(path), true)
         figures[path.stem] = policies.summarize(runs)
         tables.append(policies.markdown(path.stem, figures[path.stem]))

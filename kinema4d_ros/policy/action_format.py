@@ -153,6 +153,9 @@ class ActionFormat:
             if len(values) > 1 and len(values) not in wide:
                 raise ConfigurationError(f'{key} has {len(values)} values; it must have one, or '
                                          f'one for each of {" or ".join(map(str, wide))} columns')
+        if not self.widths:
+            raise ConfigurationError(f'scale has {len(self.scale)} values and offset '
+                                     f'{len(self.offset)}; they must have as many, or one')
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 """A small behaviour-cloned policy that sees states; answered with NumPy, trained in `cloning`."""
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +24,19 @@ SCALE = np.array([0.1, 0.1, 0.1, 0.5, OPEN])      # of an action: m, rad, m
 _STILL = 0.01            # [m] a chunk that takes the hand less far than this stands still
 _STANDS = 3              # chunks of standing still after letting go, after which the task is over
 HALF = 0.5 * OPEN        # [m] the fingers are told to open above this, and to close below
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """
+    Return the arrays of a file NAME.npz by name; nothing in it is executed.
+
+    :raises PolicyError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:      # what is damaged makes libraries raise almost anything
+        raise PolicyError(f'{path} cannot be read: {type(error).__name__}: {error}') from error
 
 
 class HandView:
@@ -112,10 +124,10 @@ class ClonedPolicy:
         :raises PolicyError: it cannot be read or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                layers = [(file[f'weights_{number}'], file[f'biases_{number}'])
-                          for number in range(len(file.files) // 2)]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(path)
+            layers = [(arrays[f'weights_{number}'], arrays[f'biases_{number}'])
+                      for number in range(len(arrays) // 2)]
+        except (PolicyError, KeyError) as error:
             raise PolicyError(f'{path} holds no trained policy: {error}; make one with '
                               'scripts/evaluate_policies.py train') from error
         return cls(layers, start)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import PolicyError
-from kinema4d_ros.policy.cloned import SCALE
+from kinema4d_ros.policy.cloned import read_arrays, SCALE
 from kinema4d_ros.policy.cloning import coming_back, JOINTS
 from kinema4d_ros.policy.hand_features import ACTIONS, CHUNK, FEATURES, hand_features, LAYOUT
 from kinema4d_ros.policy.pick_and_place import GRIP
@@ -54,8 +54,7 @@ class Demonstrations:
         parts: list[tuple[np.ndarray, ...]] = []
         for path in paths:
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    noted = {name: file[name] for name in file.files}
+                noted = read_arrays(path)
                 if not noted['success']:
                     continue
                 name = str(noted['instruction'])
@@ -64,8 +63,8 @@ class Demonstrations:
                 T = forward(np.array([robot.configuration(dict(zip(JOINTS, row)), strict=False)
                                       for row in noted['joints']]))[:, hand]
                 parts.append(_parts(noted, T, instructions.index(name)))
-            except (OSError, ValueError, KeyError) as error:
-                raise PolicyError(f'{path} is no demonstration: {error}') from error
+            except (ValueError, KeyError, IndexError) as error:
+                raise PolicyError(f'{path} is no demonstration: {error!r}') from error
         if not parts:
             raise PolicyError(f'none of {len(paths)} demonstrations succeeded; record some with '
                               'scripts/evaluate_policies.py demonstrate')
@@ -210,5 +209,3 @@ def save_pictures(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a network as a file of arrays that `PicturePolicy.load` reads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays)  # type: ignore[arg-type]
-
-

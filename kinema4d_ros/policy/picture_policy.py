@@ -3,7 +3,6 @@
 """A small behaviour-cloned policy that sees a picture and joints; trained in `picture_cloning`."""
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.errors import PolicyError
 from kinema4d_ros.policy.action_format import ActionFormat, GripperColumn
-from kinema4d_ros.policy.cloned import HALF, SCALE
+from kinema4d_ros.policy.cloned import HALF, read_arrays, SCALE
 from kinema4d_ros.policy.hand_features import (ACTIONS, CHUNK, chunk_of_hand, FEATURES,
                                                 hand_features, LAYOUT)
 from kinema4d_ros.policy.pick_and_place import GRIP
@@ -72,7 +71,7 @@ class PicturePolicy:
             answered = self._answer(np.zeros(FEATURES), 0)
             if answered.shape != (CHUNK * ACTIONS,):
                 raise ValueError(f'it answers {answered.shape}')
-        except (KeyError, ValueError, IndexError) as error:
+        except (KeyError, ValueError, IndexError, TypeError) as error:
             raise PolicyError(f'the network is not one of a picture policy: {error}') from error
         self.reset('', 0)
 
@@ -84,9 +83,8 @@ class PicturePolicy:
         :raises PolicyError: it cannot be read or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(path)
+        except PolicyError as error:
             raise PolicyError(f'{path} holds no trained policy: {error}; make one with '
                               'scripts/evaluate_policies.py train --demonstrations') from error
         return cls(arrays, robot)

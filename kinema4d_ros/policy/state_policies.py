@@ -18,10 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.policy.cloned import ClonedPolicy
+from kinema4d_ros.errors import ConfigurationError, PolicyError
+from kinema4d_ros.policy.cloned import ClonedPolicy, read_arrays
 from kinema4d_ros.policy.closed_loop.makers import RunContext
 from kinema4d_ros.policy.closed_loop.starts import goal_of
 from kinema4d_ros.policy.closed_loop.world import PredictedWorld
@@ -53,11 +51,13 @@ def policy_address(name: str) -> str:
 
 
 def sees_pictures(name: str) -> bool:
-    """Return whether a policy is the file of one that looks at pictures."""
+    """Return whether a policy is the file of one that looks at pictures; no for what is damaged."""
     if not name.endswith('.npz') or not Path(name).is_file():
         return False
-    with np.load(name, allow_pickle=False) as file:
-        return 'instructions' in file.files
+    try:
+        return 'instructions' in read_arrays(Path(name))
+    except PolicyError:     # whoever loads it says what is wrong
+        return False
 
 
 def world_address(world_model: str) -> str:

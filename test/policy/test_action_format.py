@@ -124,3 +124,5 @@ def test_a_scale_of_each_column_says_how_many_there_are():
     form = ActionFormat(20.0, (), tip_link='hand', scale=(0.05,) * 3 + (0.5,) * 3)
     assert form.widths == (6,)
     assert ActionFormat(20.0, (), tip_link='hand', scale=(0.05,)).widths == (6, 7)
+    with pytest.raises(ConfigurationError, match='scale has 6 values and offset 7'):
+        ActionFormat(20.0, (), tip_link='hand', scale=(0.05,) * 6, offset=(0.0,) * 7)

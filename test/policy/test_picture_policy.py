@@ -15,6 +15,7 @@ from kinema4d_ros.policy.cloning import JOINTS
 from kinema4d_ros.policy.hand_features import ACTIONS, CHUNK, LAYOUT
 from kinema4d_ros.policy.picture_cloning import Demonstrations, save_pictures, train_pictures
 from kinema4d_ros.policy.picture_policy import CONVOLUTIONS, PicturePolicy, seen_picture, SIDE, VIEW
+from kinema4d_ros.policy.state_policies import sees_pictures
 from kinema4d_ros.policy.wire import PolicyClient, preset_keys, serve_policy
 from kinema4d_ros.resources import share_dir
 from kinema4d_ros.robot import Robot
@@ -122,12 +123,27 @@ def test_another_network_is_refused(robot, trained, change):
         PicturePolicy({name: array for name, array in arrays.items() if array is not None}, robot)
 
 
-def test_files_that_are_none_are_refused(robot, tmp_path):
-    (tmp_path / 'text.npz').write_text('no')
+@pytest.mark.parametrize('content', ['text', 'empty', 'half', 'one array'])
+def test_files_that_are_none_are_refused(robot, tmp_path, content):
+    file = tmp_path / 'file.npz'
+    if content == 'one array':
+        with file.open('wb') as stream:
+            np.save(stream, np.zeros(3))
+    else:
+        np.savez(file, **demonstration(0))
+        whole = file.read_bytes()
+        file.write_bytes({'text': b'no', 'empty': b'', 'half': whole[:len(whole) // 2]}[content])
+    assert not sees_pictures(str(file))
     with pytest.raises(PolicyError, match='holds no trained policy.*demonstrations'):
-        PicturePolicy.load(tmp_path / 'text.npz', robot)
-    with pytest.raises(PolicyError, match='is no demonstration'):
-        Demonstrations.read([tmp_path / 'text.npz'], robot)
+        PicturePolicy.load(file, robot)
+    with pytest.raises(PolicyError, match='file.npz cannot be read'):
+        Demonstrations.read([file], robot)
+
+
+def test_demonstrations_that_show_nothing_are_refused(robot, tmp_path):
+    np.savez(tmp_path / 'lacks.npz', success=np.array(True))
+    with pytest.raises(PolicyError, match="is no demonstration.*'instruction'"):
+        Demonstrations.read([tmp_path / 'lacks.npz'], robot)
     np.savez(tmp_path / 'failed.npz', **demonstration(0) | {'success': np.array(False)})
     with pytest.raises(PolicyError, match='none of 1 demonstrations succeeded'):
         Demonstrations.read([tmp_path / 'failed.npz'], robot)

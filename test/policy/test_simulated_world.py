@@ -130,11 +130,66 @@ def test_a_missing_simulator_says_what_to_install(tmp_path):
     assert 'requirements/sim.txt' in done.stderr and 'Traceback' not in done.stderr
 
 
-def test_runs_are_made_by_the_pool_and_go_on_where_they_were(tmp_path, capsys):
-    """Records tell what world and policy were; what is damaged stops no other run."""
+@pytest.fixture(scope='module')
+def script():
     spec = importlib.util.spec_from_file_location('evaluate_policies', SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (('--task', 'bowl', '--init', '0'), '--task bowl is not of the form SUITE/NUMBER'),
+    (('--task', 'libero_object/0', '--init', '9-0'), "invalid numbers value: '9-0'"),
+    (('--task', 'libero_object/0', '--init', '0', '--copies', '2'), 'alike without --displaced')])
+def test_starts_that_mean_nothing_are_wrong_usage(script, monkeypatch, capsys, arguments, words):
+    monkeypatch.setattr(sys, 'argv', ['evaluate_policies.py', 'starts', *arguments, '--out', 'o'])
+    with pytest.raises(SystemExit, match='2'):
+        script.arguments()
+    assert words in capsys.readouterr().err
+
+
+def test_two_files_of_one_name_are_no_two_policies(script, tmp_path):
+    (tmp_path / 'start.mcap').touch()
+    asked = Namespace(command='predict', world='kinematic', starts=tmp_path, out=tmp_path / 'out',
+                      policy='a/seeing_400.npz,b/seeing_400.npz', seed=[0], horizon=0.5, workers=0,
+                      ray='')
+    with pytest.raises(PolicyError, match='two policies are called seeing_400.*a/see.*b/see'):
+        script.run_all(asked)
+
+
+def test_each_client_is_served_a_policy_of_its_own(script, monkeypatch):
+    """What one policy remembers of one run is no matter of another run at the same time."""
+    from kinema4d_ros.episodes import Episode
+    from kinema4d_ros.policy.scripted import ScriptedPolicy
+    from kinema4d_ros.policy.task_start import TaskStart
+    from kinema4d_ros.policy.types import PolicyObservation
+    from kinema4d_ros.policy.wire import ObservationKeys, PolicyClient, PolicyServer, StateKey
+    start = TaskStart.of(Episode.open('libero_object_0_0_success'))
+    seen = PolicyObservation(start.instruction, {}, start.joint_positions)
+    keys = ObservationKeys(states=(StateKey(('observation/joint_position',),
+                                            tuple(start.joint_positions)),))
+    alone = ScriptedPolicy(start)
+    alone.reset(start.instruction, 0)
+    expected = [alone.act(seen) for _ in range(3)]
+    found = []
+
+    def ask(server):
+        with PolicyClient(server.address, alone.action_format, keys) as one, \
+                PolicyClient(server.address, alone.action_format, keys) as other:
+            one.reset(start.instruction, 0)
+            found.extend(one.act(seen) for _ in range(2))
+            other.reset(start.instruction, 0)
+            other.act(seen)
+            found.append(one.act(seen))
+
+    monkeypatch.setattr(PolicyServer, 'wait', ask)
+    script.serve(Namespace(start='libero_object_0_0_success', policy='expert', port=0))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_runs_are_made_by_the_pool_and_go_on_where_they_were(tmp_path, capsys, script):
+    """Records tell what world and policy were; what is damaged stops no other run."""
     starts, out = tmp_path / 'starts', tmp_path / 'kinematic'
     starts.mkdir()
     name = 'libero_object_0_0_success.mcap'

@@ -3,6 +3,7 @@
 """Records how the scripted expert does a task in the simulator, as pictures and what it did."""
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,8 +99,14 @@ def _led_aside(openings: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def write_demonstration(path: Path, instruction: str, noted: Mapping[str, np.ndarray]) -> None:
-    """Write one as a file of arrays."""
+    """Write one as a file of arrays, as a whole or not at all: what is there is kept as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, instruction=np.array(instruction), **noted)  # type: ignore[arg-type]
-
+    partial = path.with_name(f'{path.name}.{os.getpid()}')
+    try:
+        with partial.open('wb') as file:
+            np.savez_compressed(file, instruction=np.array(instruction),
+                                **noted)  # type: ignore[arg-type]
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
