@@ -80,8 +80,7 @@ def main(arguments: list[str]) -> int:
                 _step('Python packages of the documentation', VENV / '.stamp_docs',
                       _extra_key('docs', 'docs'), lambda: _pip_install('docs'))
             if 'cluster' in arguments:
-                _step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
-                      _offer_ray)
+                _offer_ray()
     except SetUpError as error:
         print(f'set-up: {error}', file=sys.stderr)
         return 1
@@ -222,11 +221,13 @@ def _offer_browser() -> None:
 
 
 def _offer_ray() -> None:
-    """Install Ray, where it has a wheel; else its tests are skipped."""
+    """Install Ray, where it has a wheel; else its tests are skipped, and it is tried again."""
     try:
-        _pip_install('cluster')
+        _step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
+              lambda: _pip_install('cluster'))
     except SetUpError as error:
-        print(f'set-up: no Ray, so its tests are skipped: {error}', file=sys.stderr, flush=True)
+        print(f'set-up: no Ray, so its tests are skipped: {str(error).splitlines()[-1].strip()}; '
+              f'more in {LOG}', file=sys.stderr, flush=True)
 
 
 def _missing_packages() -> list[str]:

@@ -164,7 +164,8 @@ def _by_robot(options: argparse.Namespace, source: CalibrationSource,
         else 'robot and depth', Path(options.source or 'live').name, source.T_optical_camera)
     rows = [*_sigmas(covariance),
             ('focal length', f'{fit.camera.fx:.1f} px' + (
-                '' if fit.focal_known else f' +- {100 * fit.focal_sigma:.1f} %')),
+                ', as the recording says; --focal finds it' if fit.focal_known
+                else f' +- {100 * fit.focal_sigma:.1f} %')),
             ('robot before the camera', f'+- {1000 * fit.shift_sigma:.1f} mm'),
             ('outline', f'{fit.outline_error:.2f} px rms; {100 * fit.support:.0f} % of what is '
              f'before a known background is found'),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -190,12 +191,18 @@ def _print(result: ImportReport, out: Path, most: int | None, meshes: Sequence[P
     unknown = [episode for episode in result.imported if not episode.camera_known]
     paths = ''.join(f' --package-path {shlex.quote(str(folder))}' for folder in meshes)
     if unknown:
+        focal = ' --focal' if _is_lens_guessed(unknown[0]) else ''
         console.print(f'{len(unknown)} have no known camera, and give no verdict yet: kinema4d '
-                      f'calibrate {out / unknown[0].file}{paths}, then import with --extrinsics '
-                      'FILE', markup=False)
+                      f'calibrate {out / unknown[0].file}{focal}{paths}, then import with '
+                      '--extrinsics FILE', markup=False)
     elif paths and result.imported:
         console.print(f'the meshes are not in the episodes: give{paths} to the commands that use '
                       'them', markup=False)
+
+
+def _is_lens_guessed(episode: ImportedEpisode) -> bool:
+    """Return whether K is a guess, or about right only, as of a preset."""
+    return bool(re.match(r'K: (a guess|preset \S+ \()', episode.camera_origin))
 
 
 def cameras_of(episode: ImportedEpisode) -> str:

@@ -73,7 +73,7 @@ def curate(sources: Sequence[str | Path], out: Path, settings: CurationSettings,
 def _curate(folder: CurationFolder, paths: Mapping[str, Path], settings: CurationSettings,
             model: str, pool: PoolSettings, report: CurationReport) -> CurationResult:
     """Do as `curate`, alone in the folder."""
-    paths = renamed(paths, folder)
+    paths = renamed(paths, folder, settings.extrinsics)
     out, lost = folder.path, _clean(folder, paths, settings, model)
     summary, progress = CurationSummary(), JobProgress()
     for record in folder.newest():      # of other runs: the page shows all that is in the folder

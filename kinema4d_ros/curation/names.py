@@ -11,7 +11,7 @@ from pathlib import Path
 from kinema4d_ros.curation.folder import CurationFolder
 from kinema4d_ros.episodes import find_episode
 from kinema4d_ros.errors import DatasetError
-from kinema4d_ros.jobs.lineage import file_hash
+from kinema4d_ros.jobs.lineage import file_hash, lineage_of
 
 
 def named(sources: Iterable[str | Path]) -> dict[str, Path]:
@@ -31,9 +31,9 @@ def named(sources: Iterable[str | Path]) -> dict[str, Path]:
             if not found:
                 raise DatasetError(f'{folder} has no episode (*.mcap); make some of a data set '
                                    'with kinema4d import')
-            files |= dict.fromkeys(found)
+            files |= dict.fromkeys(path.absolute() for path in found)
         else:
-            files[find_episode(source)] = None
+            files[find_episode(source).absolute()] = None
     if not files:
         raise DatasetError('no recording is named')
     alike = Counter(path.stem for path in files)
@@ -48,34 +48,44 @@ def named(sources: Iterable[str | Path]) -> dict[str, Path]:
     return names
 
 
-def renamed(paths: Mapping[str, Path], folder: CurationFolder) -> dict[str, Path]:
+def renamed(paths: Mapping[str, Path], folder: CurationFolder, extrinsics: str = ''
+            ) -> dict[str, Path]:
     """
     Return the recordings by names that no other recording has in a folder.
 
-    One that is there keeps its name. One whose name another recording has there, which still
-    exists, gets that of its folder before it: imported sets all begin with `episode_000000`.
+    One that is there keeps its name. One whose name another recording has there, be its file still
+    there or not, gets that of its folder before it: imported sets all begin with `episode_000000`.
 
+    :param extrinsics: the file that the recordings are made with, which their lineage has.
     :raises DatasetError: that name is taken, too.
     """
-    there = {record.name: Path(record.source) for record in folder.newest()}
-    taken = {name: source.resolve() for name, source in there.items() if source.is_file()}
-    names = {source: name for name, source in taken.items()}
+    taken = {record.name: (Path(record.source).resolve(), record.lineage.get('source', ''))
+             for record in folder.newest()}
+    names = {source: name for name, (source, _) in taken.items()}
     found: dict[str, Path] = {}
     for name, path in paths.items():
         own = names.get(path.resolve(), name)
-        if _is_other(path, taken.get(own)):
+        if _is_other(path, taken.get(own), extrinsics):
             own = clip_name(f'{path.absolute().parent.name}_{path.stem}')
-        if own in found or _is_other(path, taken.get(own)):
-            raise DatasetError(f'{folder.path} has clips of {found.get(own) or there[own]} that '
+        if own in found or _is_other(path, taken.get(own), extrinsics):
+            raise DatasetError(f'{folder.path} has clips of {found.get(own) or taken[own][0]} that '
                                f'are called {own}, as those of {path} would be; choose another '
                                'folder, or rename the file')
         found[own] = path
     return found
 
 
-def _is_other(path: Path, there: Path | None) -> bool:
+def _is_other(path: Path, there: tuple[Path, str] | None, extrinsics: str) -> bool:
     """Return whether a file is another one than that which is there, which may have moved."""
-    return there is not None and there != path.resolve() and file_hash(there) != file_hash(path)
+    if there is None or there[0] == path.resolve():
+        return False
+    source, lineage = there
+    try:
+        if source.is_file():
+            return file_hash(source) != file_hash(path)
+        return lineage_of(files=[path, *filter(None, [extrinsics])])['source'] != lineage
+    except OSError:      # whoever makes something of it says why
+        return True
 
 
 def clip_name(text: str) -> str:

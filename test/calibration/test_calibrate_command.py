@@ -76,7 +76,7 @@ def test_a_source_has_to_be_named(capsys):
 def test_a_hand_camera_needs_a_board(capsys):
     assert main(['calibrate', 'libero_object_1_0_success_eye_in_hand']) == 2
     said = capsys.readouterr().err
-    assert 'which moves' in said and '--board apriltag:ID:SIZE --on panda_hand' in said
+    assert 'which moves' in said and '--board apriltag:ID:SIZE --on panda_link7' in said
 
 
 def test_a_board_that_nobody_sees(folder, capsys):

@@ -161,6 +161,24 @@ def test_two_days_into_one_folder(folder, out, tmp_path, capsys):
     assert 'tuesday_tuesday_a_good_000.mcap' in clips(made)
 
 
+def test_clips_stay_when_their_recording_is_deleted(tmp_path, monkeypatch, capsys):
+    """Monday's is named from another directory, and gone when tuesday's comes."""
+    made = tmp_path / 'out'
+    for day, frames in ('monday', 3), ('tuesday', 4):
+        (tmp_path / day).mkdir()
+        recording(tmp_path / day / 'a.mcap', frames=frames)
+    monkeypatch.chdir(tmp_path)
+    assert main(['curate', 'monday', str(made), *WORDS]) == Exit.PASS
+    shutil.move(tmp_path / 'monday', tmp_path / 'moved')
+    assert main(['curate', 'moved', str(made), *WORDS]) == Exit.PASS
+    assert clips(made) == ['a_000.mcap']
+    shutil.rmtree(tmp_path / 'moved')
+    monkeypatch.chdir(tmp_path / 'tuesday')
+    assert main(['curate', '.', str(made), *WORDS]) == Exit.PASS
+    assert clips(made) == ['a_000.mcap', 'tuesday_a_000.mcap']
+    assert '2 of 2 recordings kept' in ' '.join(capsys.readouterr().out.split())
+
+
 def test_a_changed_mesh_is_noticed(folder, tmp_path, capsys):
     """Of a robot whose meshes are in a folder, as that of an imported set may be."""
     meshes, source = tmp_path / 'pkg' / 'some_arm', tmp_path / 'in.mcap'

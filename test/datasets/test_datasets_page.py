@@ -57,7 +57,7 @@ def test_a_urdf_with_meshes_beside_it(tmp_path, monkeypatch, capsys):
     lerobot(tmp_path / 'my_set')
     assert main(words) == Exit.PASS
     printed = ' '.join(capsys.readouterr().out.split())
-    assert 'calibrate out/episode_000000.mcap --package-path robot, then' in printed
+    assert 'calibrate out/episode_000000.mcap --focal --package-path robot, then' in printed
     calibration_file(tmp_path / 'front.yaml', T_BASE_CAMERA)
     assert main([*words, '--extrinsics', 'front.yaml', '--report']) == Exit.PASS
     assert (tmp_path / 'out' / 'report' / 'report.html').is_file()
