@@ -104,6 +104,24 @@ def test_links_lead_to_files(page):
     assert [link for link in here if not (page.parent / link).exists()] == []
 
 
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page, and of what it includes, are linked by."""
+    text = re.sub(r'^```(?!{include}).*?^```$', '', page.read_text(), flags=re.M | re.S)
+    found = {re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
+             for heading in re.findall(r'^#+ (.*)$', text, re.M)}
+    for name in re.findall(r'^```{include} (\S+\.md)$', text, re.M):
+        found |= anchors(page.parent / name)
+    return found
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
+def test_links_lead_to_headings(page):
+    links = re.findall(r'\]\(([^):#]*\.md|)#([^)]+)\)', page.read_text())
+    assert [(name, anchor) for name, anchor in links
+            if anchor not in anchors(page.parent / name if name else page)] == []
+
+
 def test_the_site_has_every_page():
     index = (ROOT / 'docs' / 'index.md').read_text()
     listed = set(re.findall(r'^(\w+)$', index, re.M))
