@@ -97,11 +97,23 @@ def test_blocks_say_what_they_are(page):
     assert {language for language, _ in blocks(page)} <= LANGUAGES
 
 
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    """Return what the headings of a page, and of what it includes, are linked by."""
+    text = re.sub(r'^```(?!{include}).*?^```$', '', page.read_text(), flags=re.M | re.S)
+    return {re.sub(r'[^\w\- ]', '', heading.strip().lower()).replace(' ', '-')
+            for heading in re.findall(r'^#+ (.*)$', text, re.M)}.union(*(
+                anchors(page.parent / name)
+                for name in re.findall(r'^```{include} (\S+\.md)$', text, re.M)))
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda path: path.name)
-def test_links_lead_to_files(page):
-    links = re.findall(r'\]\(([^)#]+)[^)]*\)', page.read_text())
-    here = [link for link in links if not link.startswith('http')]
-    assert [link for link in here if not (page.parent / link).exists()] == []
+def test_links_lead_to_files_and_headings(page):
+    links = [link.partition('#') for link in re.findall(r'\]\(([^)]+)\)', page.read_text())
+             if not link.startswith('http')]
+    assert [file for file, _, _ in links if file and not (page.parent / file).exists()] == []
+    assert [(file, at) for file, _, at in links if at and (not file or file.endswith('.md'))
+            and at not in anchors(page.parent / file if file else page)] == []
 
 
 def test_the_site_has_every_page():
