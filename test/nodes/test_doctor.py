@@ -53,6 +53,26 @@ def test_an_episode_is_all_fine(ros_domain, capsys):
     assert 'kinema4d calibrate' in drift['cure']
 
 
+def test_each_of_several_cameras_is_examined(ros_domain, capsys):
+    """One of them stays, one is on the hand, and one that is wanted is not there."""
+    with made() as graph:
+        player = Process('episode_player', *parameters(
+            episode='libero_object_6_0_success_wrist', at_end='hold', rate=10.0,
+            wait_for_subscribers=0.0))
+        graph.wait(lambda: 'played' in player.output(), 'the player')
+        assert main(['doctor', '--graph', '--json', '--seconds', '2', '--ros-args', '-p',
+                     'cameras:=[camera, wrist, side]']) == 1
+        out = json.loads(capsys.readouterr().out)
+        player.stop()
+    checks = {check['name']: check for check in out['checks']}
+    for name in ('camera calibration', 'camera place', 'clock', 'robot in the image'):
+        for camera in ('camera', 'wrist'):
+            assert checks[f'{name} ({camera})']['level'] == 'ok', checks
+    wrong = {name: check['message'] for name, check in checks.items() if check['level'] == 'error'}
+    assert wrong == dict.fromkeys(('topic /side/image_raw', 'topic /side/camera_info'),
+                                  'has no publisher')
+
+
 def test_nothing_is_running(ros_domain, capsys, monkeypatch):
     monkeypatch.setattr(graph_checks, 'REQUIRED_DISCOVERY', 0.5)
     checks = examined(must=False)
