@@ -147,11 +147,13 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
     counts = count_pixels(live, pinhole, surface, links, T, sigmas, _SLACK, len(link_names))
     found = []
     for link in np.flatnonzero(counts[:, 0] + counts[:, 2] >= _LINK_FEWEST).tolist():
-        own, edge = links == link, outline_links == link
-        middle = surface[own].mean(axis=0)
+        own, edge = np.flatnonzero(links == link), np.flatnonzero(outline_links == link)
+        its_surface = surface.take(own, axis=0)
+        middle = its_surface.mean(axis=0)
         moved = T[:, :3] @ middle + T[:, 3]
         T_link, known = fit_pose(
-            live, pinhole, surface[own], normals[own], outline[edge], away[edge], T, moved, sigmas,
+            live, pinhole, its_surface, normals.take(own, axis=0), outline.take(edge, axis=0),
+            away.take(edge, axis=0), T, moved, sigmas,
             np.repeat([_LINK_SHIFT, _LINK_TURN], 3), _LINK_SHIFT, weights)
         seen = T_link[:, :3] @ middle + T_link[:, 3]
         agree, _, far, _ = counts[link]

@@ -169,7 +169,7 @@ class Scene:
             found, age = trusted[0].knowledge(points_base, tolerance)
         for source in trusted[1:]:
             at = np.flatnonzero(found)      # SEEN is 0: the others need not look there
-            join(found, age, at, *source.knowledge(points_base[at], tolerance))
+            join(found, age, at, *source.knowledge(points_base.take(at, axis=0), tolerance))
         if self.disputed:
             self._add_disputed(points_base, tolerance, np.flatnonzero(found), found, age)
         return found, age
