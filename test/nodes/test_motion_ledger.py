@@ -38,6 +38,13 @@ class LedgerCell:
         stamp = self.tester.node.get_clock().now().nanoseconds
         self.gate.hears(lambda heard: heard > stamp + 300_000_000)
 
+    def wait_until_it_judges(self):
+        """Wait until shadow_sim has all that it needs: a gate asks it once."""
+        self.camera.wait_shown(10)
+        self.tester.wait(lambda: any('would be judged at once' in status.message
+                                     for status in (self.told[-1].status if self.told else ())),
+                         'that shadow_sim is ready', 60)
+
     @property
     def entries(self):
         try:
@@ -70,6 +77,7 @@ def shared_cell(module_ros_domain, tmp_path_factory):
             cell = LedgerCell(graph, tester, path, shadow_sim)
             try:
                 cell.gate.ready()
+                cell.wait_until_it_judges()
                 yield cell
             finally:
                 cell.gate.stop()
