@@ -16,17 +16,15 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
-import time
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from set_up_steps import LOG, ROOT, SetUpError, clock, contents_of, hash_of, run, step
+
 DISTROS = {'jazzy': '7', 'kilted': '9'}      # each with the first number of its rclpy
 DISTRO = os.environ.get('ROS_DISTRO') or 'jazzy'
 SUFFIX = '' if DISTRO == 'jazzy' else f'-{DISTRO}'
@@ -34,7 +32,6 @@ VENV = ROOT / f'.venv{SUFFIX}'
 INSTALL = ROOT / f'install{SUFFIX}'
 BUILD = ROOT / f'build{SUFFIX}'
 WORKSPACE = BUILD / 'workspace' / 'src'
-LOG = ROOT / 'log' / 'set_up.log'
 PYTHON = VENV / 'bin' / 'python'
 SYSTEM_PYTHON = '/usr/bin/python3'
 APT = ('apt-get', 'install', '-y', '--no-install-recommends')
@@ -46,11 +43,6 @@ PREFIXES = [path for path in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pa
             if path and ROOT not in Path(path).resolve().parents]
 FROM_ROS = next((path for prefix in PREFIXES for path in
                  [Path(prefix, 'share', 'rclpy', 'package.xml')] if path.is_file()), None)
-_started = time.monotonic()
-
-
-class SetUpError(Exception):
-    """The set-up cannot go on; the message says what to do."""
 
 
 def main(arguments: list[str]) -> int:
@@ -67,17 +59,17 @@ def main(arguments: list[str]) -> int:
             _check_machine()
             if 'browser' in arguments:
                 _offer_browser()
-            _step('virtual environment', VENV / '.stamp_venv', _venv_key(), _make_venv)
-            _step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
+            step('virtual environment', VENV / '.stamp_venv', _venv_key(), _make_venv)
+            step('Python packages (some minutes the first time)', VENV / '.stamp_packages',
                   _packages_key(), _install_packages)
-            _step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
-            _step('compiled code', INSTALL / '.stamp_compiled', _compiled_key(), _compile)
+            step('colcon build', INSTALL / '.stamp_build', _build_key(), _build)
+            step('compiled code', INSTALL / '.stamp_compiled', _compiled_key(), _compile)
             if 'engine' in arguments:
-                _step('Python packages of the engine (a CPU build of torch where pip finds one, '
+                step('Python packages of the engine (a CPU build of torch where pip finds one, '
                       'else some GB)', VENV / '.stamp_engine', _extra_key('engine', 'model'),
                       lambda: _pip_install('model'))
             if 'docs' in arguments:
-                _step('Python packages of the documentation', VENV / '.stamp_docs',
+                step('Python packages of the documentation', VENV / '.stamp_docs',
                       _extra_key('docs', 'docs'), lambda: _pip_install('docs'))
             if 'cluster' in arguments:
                 _offer_ray()
@@ -97,68 +89,6 @@ def _take(lock) -> None:
     except BlockingIOError:
         print('set-up: another one runs in this tree, waiting for it', flush=True)
         fcntl.flock(lock, fcntl.LOCK_EX)
-
-
-# --------------------------------------------------------------------------- machinery
-
-def _step(name: str, stamp: Path, key: str, work: Callable[[], None]) -> None:
-    """Do `work` unless `stamp` holds `key`."""
-    if stamp.is_file() and stamp.read_text(encoding='utf-8') == key:
-        return
-    stamp.unlink(missing_ok=True)
-    print(f'set-up [{_clock()}] {name} ...', flush=True)
-    work()
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    part = stamp.with_suffix('.part')
-    part.write_text(key, encoding='utf-8')
-    part.replace(stamp)
-    print(f'set-up [{_clock()}] {name}: done', flush=True)
-
-
-def _clock() -> str:
-    seconds = int(time.monotonic() - _started)
-    return f'{seconds // 60}:{seconds % 60:02d}'
-
-
-def _run(*command: str | Path, env: dict[str, str] | None = None) -> None:
-    """Run a tool with its output in the log and a sign of life on the screen."""
-    with open(LOG, 'ab') as log:
-        log.write(f'\n$ {" ".join(map(str, command))}\n'.encode())
-        log.flush()
-        process = subprocess.Popen(list(map(str, command)), stdout=log, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, env=env, cwd=ROOT)
-        try:
-            _watch(process)
-        except BaseException:
-            process.terminate()     # Ctrl-C reaches it too, a signal to us alone does not
-            process.wait()
-            raise
-    if process.returncode:
-        tail = LOG.read_text(encoding='utf-8', errors='replace').splitlines()[-25:]
-        raise SetUpError('\n  '.join([f'{Path(command[0]).name} failed; the end of {LOG}:', *tail]))
-
-
-def _watch(process: subprocess.Popen) -> None:
-    """Wait for the tool; on a terminal show its clock each second, elsewhere a line in 30."""
-    tty = sys.stdout.isatty()
-    while True:
-        try:
-            process.wait(1 if tty else 30)
-        except subprocess.TimeoutExpired:
-            print(f'\rset-up [{_clock()}]' if tty else f'set-up [{_clock()}] still at it',
-                  end='' if tty else '\n', flush=True)
-        else:
-            print('\r' if tty else '', end='', flush=True)
-            return
-
-
-def _hash(*parts: object) -> str:
-    return hashlib.sha256('\0'.join(map(str, parts)).encode()).hexdigest()
-
-
-def _contents(paths: Iterable[Path]) -> list[str]:
-    return [f'{path.relative_to(ROOT)}:{hashlib.sha256(path.read_bytes()).hexdigest()}'
-            for path in sorted(paths) if path.is_file()]
 
 
 # --------------------------------------------------------------------------- the machine
@@ -195,11 +125,11 @@ def _may_install() -> bool:
 
 
 def _apt_install(packages: list[str]) -> None:
-    print(f'set-up [{_clock()}] system packages: {" ".join(packages)} ...', flush=True)
+    print(f'set-up [{clock()}] system packages: {" ".join(packages)} ...', flush=True)
     prefix = [] if os.geteuid() == 0 else ['sudo', '-n']
     prefix += ['env', 'DEBIAN_FRONTEND=noninteractive']
-    _run(*prefix, 'apt-get', 'update')
-    _run(*prefix, *APT, *packages)
+    run(*prefix, 'apt-get', 'update')
+    run(*prefix, *APT, *packages)
 
 
 def _offer_browser() -> None:
@@ -223,7 +153,7 @@ def _offer_browser() -> None:
 def _offer_ray() -> None:
     """Install Ray, where it has a wheel; else its tests are skipped, and it is tried again."""
     try:
-        _step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
+        step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
               lambda: _pip_install('cluster'))
     except SetUpError as error:
         print(f'set-up: no Ray, so its tests are skipped: {str(error).splitlines()[-1].strip()}; '
@@ -262,13 +192,13 @@ def _pykdl() -> Path | None:
 # --------------------------------------------------------------------------- environment
 
 def _venv_key() -> str:
-    return _hash('venv 1', ROOT, sys.version, bool(FROM_ROS))
+    return hash_of('venv 1', ROOT, sys.version, bool(FROM_ROS))
 
 
 def _make_venv() -> None:
     """Make the environment anew; one without its stamp is half made or of another place."""
     shutil.rmtree(VENV, ignore_errors=True)
-    _run(SYSTEM_PYTHON, '-m', 'venv', *(['--system-site-packages'] if FROM_ROS else []), VENV)
+    run(SYSTEM_PYTHON, '-m', 'venv', *(['--system-site-packages'] if FROM_ROS else []), VENV)
     (VENV / 'COLCON_IGNORE').touch()
     if not FROM_ROS:
         site = next((VENV / 'lib').glob('python3*/site-packages'))
@@ -283,7 +213,7 @@ def _make_venv() -> None:
 def _packages_key() -> str:
     used = (*PARTS, 'constraints-ros') if FROM_ROS else (
         *PARTS, 'build', f'wheels-{DISTRO}', f'constraints-wheels-{DISTRO}', 'constraints')
-    return _hash('packages 1', _venv_key(), *_contents(_requirements(*used)))
+    return hash_of('packages 1', _venv_key(), *contents_of(_requirements(*used)))
 
 
 def _install_packages() -> None:
@@ -294,11 +224,11 @@ def _install_packages() -> None:
     # empy has no wheel: building it needs these two, first.
     _pip('setuptools', 'wheel')
     _pip_install(*PARTS, 'build', f'wheels-{DISTRO}')
-    _run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
+    run(PYTHON, ROOT / 'scripts' / 'repair_wheels.py')
 
 
 def _extra_key(name: str, file: str) -> str:
-    return _hash(f'{name} 1', _packages_key(), *_contents(_requirements(file)))
+    return hash_of(f'{name} 1', _packages_key(), *contents_of(_requirements(file)))
 
 
 def _pip_install(*names: str) -> None:
@@ -317,7 +247,7 @@ def _pip(*words: str | Path) -> None:
         if not (info / 'INSTALLER').is_file():
             shutil.rmtree(info)
     constraints, = _requirements('constraints-ros' if FROM_ROS else 'constraints')
-    _run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input',
+    run(PYTHON, '-m', 'pip', 'install', '--disable-pip-version-check', '--no-input',
          '-c', constraints, *words)
 
 
@@ -346,8 +276,8 @@ def _build_key() -> str:
     # Symbolic links carry what is in these files, so only their names matter.
     names = [str(path.relative_to(ROOT)) for name in ('kinema4d_ros', *SHARED_FOLDERS)
              for path in sorted((ROOT / name).rglob('*')) if '__pycache__' not in path.parts]
-    return _hash('build 1', _packages_key(), *(PREFIXES if FROM_ROS else ()), *names,
-                 *_contents([*interfaces, ROOT / 'package.xml', ROOT / 'CMakeLists.txt']))
+    return hash_of('build 1', _packages_key(), *(PREFIXES if FROM_ROS else ()), *names,
+                 *contents_of([*interfaces, ROOT / 'package.xml', ROOT / 'CMakeLists.txt']))
 
 
 def _build() -> None:
@@ -366,7 +296,7 @@ def _build() -> None:
     colcon = shutil.which('colcon', path=env['PATH'])
     if colcon is None:
         raise SetUpError('colcon is missing: sudo apt-get install python3-colcon-common-extensions')
-    _run(colcon, '--log-base', ROOT / 'log' / 'colcon', 'build',
+    run(colcon, '--log-base', ROOT / 'log' / 'colcon', 'build',
          '--base-paths', WORKSPACE, '--build-base', BUILD / 'colcon',
          '--install-base', INSTALL, '--merge-install', '--symlink-install',
          '--event-handlers', 'console_direct+', '--cmake-args', '-DBUILD_TESTING=OFF',
@@ -377,12 +307,12 @@ def _build() -> None:
 def _compiled_key() -> str:
     sources = [path for path in sorted((ROOT / 'kinema4d_ros').rglob('*.py'))
                if b'numba' in path.read_bytes()]
-    return _hash('compiled 1', _build_key(), *_contents(sources))
+    return hash_of('compiled 1', _build_key(), *contents_of(sources))
 
 
 def _compile() -> None:
     """Have Numba compile where the nodes run from, so that no first verdict waits for it."""
-    _run('bash', '-c', 'source "$0/setup.bash" && exec kinema4d compile', INSTALL,
+    run('bash', '-c', 'source "$0/setup.bash" && exec kinema4d compile', INSTALL,
          env=os.environ | {'PATH': f'{VENV / "bin"}{os.pathsep}{os.environ["PATH"]}'})
 
 
