@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from kinema4d_ros.calibration.evidence import add_outline, add_surface, rendered_crossings
+from kinema4d_ros.calibration.surface_tracks import add_tracks, SurfaceTracks
 from kinema4d_ros.camera.pose_fit import outline_of, surface_of
 from kinema4d_ros.camera.robot_agreement import DepthNoise
 from kinema4d_ros.errors import CalibrationError
@@ -24,6 +25,7 @@ _EDGE_PATCH = 4.0          # neighbouring samples that err together count as one
 _SURFACE_PATCH = 25.0
 _AGREES = 1.5             # [px] an outline that is no farther off is where it is drawn
 _FADES, _LEAST_LIMIT = 4.0, 1.2     # times the usual error, [px]: beyond it, no say
+_TRACK_FADES, _LEAST_TRACK_LIMIT = 3.0, 1.5      # the same of points that are followed
 _FEWEST = 60               # samples of all frames together
 _GROUPS = 5                # of frames, each left out once
 # Meshes, lens and light err alike in all frames, which no frames left out can show. Measured on
@@ -46,10 +48,11 @@ class FrameEvidence:
     stride: int              # pixels between two samples of the surface
     outline_stride: int
     errors: np.ndarray       # (M,) [px] of the outline, filled by `Balance`
+    tracks: SurfaceTracks | None = None      # points that are followed through other frames, too
 
     @classmethod
     def of(cls, pointmap: np.ndarray, link_id: np.ndarray, values: np.ndarray, threshold: float,
-           depth: np.ndarray | None) -> FrameEvidence:
+           depth: np.ndarray | None, tracks: SurfaceTracks | None = None) -> FrameEvidence:
         """Sample a rendered frame."""
         rendered = int((link_id >= 0).sum())
         outline_stride = max(1, int(3 * math.sqrt(rendered)) // _OUTLINE_SAMPLES)
@@ -63,7 +66,7 @@ class FrameEvidence:
             surface, normals, _ = surface_of(pointmap, link_id, stride)
             depth = np.ascontiguousarray(depth, np.float32)
         return cls(outline, away, expected, surface, normals, np.ascontiguousarray(values),
-                   threshold, depth, stride, outline_stride, np.full(len(outline), np.nan))
+                   threshold, depth, stride, outline_stride, np.full(len(outline), np.nan), tracks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class Known:
     depth_error: float       # [m] the same, NaN without depth
     samples: int
     support: float           # 0..1 of the outline before a known background that is found there
+    tracked: int             # points that are followed and agree
+    track_error: float       # [px] root mean square of these, NaN where there is none
 
 
 class Balance:
@@ -100,7 +105,7 @@ class Balance:
         self.motion, self.zoom = np.eye(4), 1.0
         self._total = np.zeros(8)
         self._total[6] = zoomed
-        self._outline_limit = self._reach
+        self._outline_limit = self._track_limit = self._reach
 
     def step(self) -> None:
         """Take one step of Gauss-Newton."""
@@ -145,9 +150,11 @@ class Balance:
             H_less = H - sum(parts[t][0] for t in group) + np.diag(1 / self._prior ** 2)
             left.append(np.linalg.solve(H_less, g - sum(parts[t][1] for t in group)))
         off = np.array(left) - np.mean(left, axis=0)
+        tracked = self.track_errors()
         covariance = shared * (covariance + (_GROUPS - 1) / _GROUPS * off.T @ off)
         return Known(covariance[:7, :7], rms, float(np.sqrt(np.mean(depth ** 2))) if len(depth)
-                     else math.nan, len(outline) + len(depth), self._support())
+                     else math.nan, len(outline) + len(depth), self._support(), len(tracked),
+                     float(np.sqrt(np.mean(tracked ** 2))) if len(tracked) else math.nan)
 
     def _support(self) -> float:
         """Return how much of the outline is where it is drawn, of what could be seen."""
@@ -174,6 +181,21 @@ class Balance:
             usual = 1.48 * float(np.median(np.abs(errors)))
             self._outline_limit = min(self._reach, max(_FADES * usual, _LEAST_LIMIT))
 
+    def track_errors(self) -> np.ndarray:
+        """Return how far each point that is followed and agrees is off [px]."""
+        errors = [each.tracks.errors for each in self._evidence if each.tracks is not None]
+        if not errors:
+            return np.empty(0)
+        every = np.concatenate(errors)
+        agree: np.ndarray = every[every < self._track_limit]
+        return agree
+
+    def _limit_tracks(self) -> None:
+        errors = self.track_errors()
+        if len(errors):
+            self._track_limit = min(self._reach, max(_TRACK_FADES * float(np.median(errors)),
+                                                     _LEAST_TRACK_LIMIT))
+
     def _frames(self) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray, np.ndarray]:
         """Return equations of each frame, and the errors of what agrees [px] and [m]."""
         camera = self._camera
@@ -198,5 +220,10 @@ class Balance:
                 add_surface(H, g, each.depth, pinhole, each.surface, each.normals, T, middle,
                             sigmas, self._depth_limit, weight, errors)
                 depth.append(errors[np.abs(errors) < self._depth_limit])
+            if each.tracks is not None and len(each.tracks):
+                of = each.tracks
+                add_tracks(H, g, of.point, of.normal, of.start, of.pixel, of.T_camera_link,
+                           of.sigma, pinhole, T, middle, self._track_limit, of.errors)
             parts.append((H, g))
+        self._limit_tracks()
         return parts, np.concatenate(outline), np.concatenate(depth) if depth else np.empty(0)

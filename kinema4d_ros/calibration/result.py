@@ -50,6 +50,8 @@ class CameraFit:
     support: float               # 0..1 of the outline, before a known background, is found
     frames: int
     samples: int
+    tracked: int                 # points on the robot that are followed, and agree
+    track_error: float           # [px] root mean square of these, NaN where there is none
 
     @property
     def shift_sigma(self) -> float:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -12,9 +12,14 @@ import numpy as np
 
 from kinema4d_ros.calibration import foreground
 from kinema4d_ros.calibration.arm_frames import ArmFrames, ArmModel, spread
+from kinema4d_ros.calibration.flow_grid import FlowGrid
+from kinema4d_ros.calibration.motion_grid import MotionGrid
 from kinema4d_ros.calibration.normal_equations import Balance, FrameEvidence
+from kinema4d_ros.calibration.point_tracks import track_points
 from kinema4d_ros.calibration.result import CameraFit, why_not_known
-from kinema4d_ros.calibration.search import RoughPose, MotionGrid
+from kinema4d_ros.calibration.same_time import motion_agreement, why_not_together
+from kinema4d_ros.calibration.search import PoseSearch, RoughPose
+from kinema4d_ros.calibration.surface_tracks import on_surface, rows_at
 from kinema4d_ros.errors import CalibrationError
 from kinema4d_ros.types import PinholeCamera
 
@@ -22,6 +27,7 @@ _BACKGROUND_FRAMES = 60
 _LEAST_MOTION = 0.002      # of the image
 _REACHES = (0.08, 0.06, 0.04, 0.03, 0.02, 0.015, 0.012, 0.012, 0.012, 0.012)   # of the width
 _DEPTH_LIMITS = (0.08, 0.06, 0.04, 0.03, 0.02, 0.015, 0.012, 0.012, 0.012, 0.012)   # [m]
+_SURELY = 0.5              # of the outline; with less, what another search finds is looked at, too
 _INNER = 3                 # steps between two renderings
 _WIDER = 0.25              # [px] by which outlines are seen beside the drawn ones, all alike
 
@@ -44,37 +50,46 @@ def calibrate_by_robot(frames: ArmFrames, model: ArmModel, T_base_camera: np.nda
     """
     Find where a camera that stays is, and its focal length if that is to be found.
 
-    What moves in the images is found by the difference from a background. A coarse search brings
-    the robot to where something moves, then its rendered outline is laid on the outline of what
-    moves, and its rendered surface on the measured depth where there is depth, over all frames.
+    A coarse search brings the robot to where points that are followed move as its own would, or
+    else to where something differs from a background. Then its rendered outline is laid on the
+    outline of what differs, its rendered surface on the measured depth where there is depth, and
+    the points that are followed on it are laid on themselves, over all frames.
 
     :param T_base_camera: (4, 4) as it is said to be; None: look for it everywhere.
     :raises CalibrationError: nothing moves, the robot is not found in it, or its motion does not
         tell all of the numbers; the message says what to add.
     """
     fit = _RobotFit(frames, model, settings, report)
-    generator = np.random.default_rng(seed)
-    report('search', 0, 0)
-    grid = MotionGrid(fit.moving, model.surface(fit.T_base_link), frames.camera)
-    if T_base_camera is None:
-        starts = grid.anywhere(settings.focal_sigma, settings.search, generator)
-    else:
-        start = RoughPose(0.0, np.linalg.inv(T_base_camera), 1.0)
-        starts = [grid.near(start, settings.shift_sigma, settings.turn_sigma,
-                            settings.focal_sigma, generator)]
-    results = []
-    for number, candidate in enumerate(starts):
-        report('fit', number, len(starts))
-        try:
-            results.append(fit.refine(candidate))
-        except CalibrationError as error:
-            last = error
-    if not results:
-        raise last
-    best = max(results, key=lambda result: result.support)
-    if (why := why_not_known(best)) is not None:
-        raise CalibrationError(why)
-    return best
+    best, why = None, ''
+    for grid in fit.grids():
+        report('search', 0, 0)
+        generator = np.random.default_rng(seed)
+        if T_base_camera is None:
+            starts = grid.anywhere(settings.focal_sigma, settings.search, generator)
+        else:
+            start = RoughPose(0.0, np.linalg.inv(T_base_camera), 1.0)
+            starts = [grid.near(start, settings.shift_sigma, settings.turn_sigma,
+                                settings.focal_sigma, generator)]
+        found = []
+        for number, candidate in enumerate(starts):
+            report('fit', number, len(starts))
+            try:
+                found.append(fit.refine(candidate))
+            except CalibrationError as error:
+                why = why or str(error)
+        if found:
+            most = max(found, key=lambda each: each.support)
+            said = why_not_known(most)
+            if said is not None:
+                why = said
+            elif best is None or most.support > best.support:
+                best = most
+        if best is not None and best.support >= _SURELY:
+            break
+    if best is not None:
+        return best
+    apart = fit.why_not_together()
+    raise CalibrationError(why if apart is None else f'{why}; {apart}')
 
 
 class _RobotFit:
@@ -88,12 +103,15 @@ class _RobotFit:
         report('background', 0, 0)
         self._model, self._settings = model, settings
         some = np.unique(np.linspace(0, len(frames) - 1, _BACKGROUND_FRAMES).round().astype(int))
-        all_poses = model.poses(frames.joint_positions)
+        self._every_pose = all_poses = model.poses(frames.joint_positions)
+        self._every_image = frames.images
+        self._tracks = track_points(frames.images)
         chosen = spread(all_poses, settings.frames)
         self._all = frames.take(np.union1d(some, chosen))
         self._all_poses = all_poses[np.union1d(some, chosen)]
         self._chosen = np.searchsorted(np.union1d(some, chosen), chosen)
         self.frames, self.T_base_link = frames.take(chosen), all_poses[chosen]
+        self._rows = rows_at(self._tracks, chosen)
         has_depth = settings.use_depth and frames.depths is not None
         self._depths = self.frames.depths if has_depth else None
         values, threshold = foreground.differences(
@@ -109,6 +127,18 @@ class _RobotFit:
             raise CalibrationError(
                 f'next to nothing moves in the images ({100 * share:.2f} % of them): move the '
                 'robot before the camera, more than one joint, for some seconds')
+
+    def grids(self) -> Iterator[PoseSearch]:
+        """Yield what rough poses are looked for with, the surest first."""
+        flow = FlowGrid(self._tracks, self._model.surface(self._every_pose), self.frames.camera)
+        if flow.tells:
+            yield flow
+        yield MotionGrid(self.moving, self._model.surface(self.T_base_link), self.frames.camera)
+
+    def why_not_together(self) -> str | None:
+        """Return why the images may not be of these joints."""
+        return why_not_together(motion_agreement(self._every_image,
+                                                 self._model.surface(self._every_pose)))
 
     def refine(self, start: RoughPose) -> CameraFit:
         """Return what becomes of a rough pose."""
@@ -138,7 +168,8 @@ class _RobotFit:
             outline_error=known.outline_error, depth_error=known.depth_error,
             overlap=float(both.sum() / max(either.sum(), 1)),
             overlaps=tuple(float(b / e) if e else math.nan for b, e in zip(both, either)),
-            support=known.support, frames=len(self.frames), samples=known.samples)
+            support=known.support, frames=len(self.frames), samples=known.samples,
+            tracked=known.tracked, track_error=known.track_error)
 
     def _prior(self) -> np.ndarray:
         settings = self._settings
@@ -174,9 +205,12 @@ class _RobotFit:
     def _evidence(self, camera: PinholeCamera, T_camera_base: np.ndarray, values: np.ndarray,
                   threshold: float) -> list[FrameEvidence]:
         images = self._model.render(self.T_base_link, camera, np.linalg.inv(T_camera_base))
-        return [FrameEvidence.of(images.pointmap[t], images.link_id[t], values[t], threshold,
-                                 None if self._depths is None else self._depths[t])
-                for t in range(len(values))]
+        T_camera_link = T_camera_base @ self._every_pose
+        return [FrameEvidence.of(
+            images.pointmap[t], images.link_id[t], values[t], threshold,
+            None if self._depths is None else self._depths[t],
+            on_surface(self._rows[t], self._tracks, images.pointmap[t], images.link_id[t],
+                       T_camera_link)) for t in range(len(values))]
 
 
 def _zoomed(camera: PinholeCamera, zoom: float) -> PinholeCamera:

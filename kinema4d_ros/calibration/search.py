@@ -3,24 +3,22 @@
 """
 Where the camera is, roughly: poses are drawn at random and those that explain the motion stay.
 
-What moves in the image is compared with what would move by the joints, cell by cell of a coarse
-grid: the robot's surface is a cloud of points, which a camera pose throws into the cells. A pose's
-score is the correlation, over time, of seen and foreseen motion in all cells, so that what moves
-besides, or stays, decides nothing. The poses drawn next are from the neighbourhood of the best ones
-(cross-entropy method; Rubinstein 1999).
+What is seen to move is compared with what would move by the joints; how, says each kind of
+`PoseSearch`. The poses drawn next are from the neighbourhood of the best ones (cross-entropy
+method; Rubinstein 1999).
 """
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
 from kinema4d_ros.types import PinholeCamera
 
-_COLUMNS = 40          # cells across the image
-_FRAMES = 14
+#: cells across the image
+COLUMNS = 40
 _DRAWN, _ROUNDS = 300, 12          # poses in each round, rounds
 _BEST = 0.08           # of the poses drawn, from whose neighbourhood the next ones are
 _THINNED = 4           # of the points that it looks at, one
@@ -39,28 +37,24 @@ class RoughPose:
     zoom: float                  # focal length, times that known beforehand
 
 
-class MotionGrid:
-    """What moves in the image, in cells."""
+class PoseSearch(ABC):
+    """What moves in the image, to which camera poses are fitted."""
 
-    def __init__(self, moving: np.ndarray, surface: np.ndarray, camera: PinholeCamera):
+    def __init__(self, camera: PinholeCamera, middle: np.ndarray):
         """
         Make it.
 
-        :param moving: (N, H, W) bool, foreground; :param surface: (N, P, 3) [m] base frame.
+        :param camera: of the cells; :param middle: (3,) [m] of the robot, base frame.
         """
-        pick = np.unique(np.linspace(0, len(moving) - 1, _FRAMES).round().astype(int))
-        rows = max(4, round(_COLUMNS * camera.height / camera.width))
-        self.camera = camera.resized(_COLUMNS, rows)
-        self.seen = np.stack([cv2.resize(mask.astype(np.float32), (_COLUMNS, rows),
-                                         interpolation=cv2.INTER_AREA) for mask in moving[pick]])
-        self.seen -= self.seen.mean(axis=0)
-        self.seen /= max(float(np.linalg.norm(self.seen)), 1e-9)
-        self.surface = np.ascontiguousarray(surface[pick])
-        self.middle = self.surface.reshape(-1, 3).mean(axis=0)
+        self.camera, self.middle = camera, middle
 
-    def scores(self, T_camera_base: np.ndarray, zoom: np.ndarray) -> np.ndarray:
-        """Return the score of each pose (K, 4, 4), with the focal length times zoom (K,)."""
-        return self._of(self.surface, T_camera_base, zoom)
+    @abstractmethod
+    def scores(self, T_camera_base: np.ndarray, zoom: np.ndarray, thinned: int = 1) -> np.ndarray:
+        """
+        Return the score (K,) of each pose (K, 4, 4), with the focal length times zoom (K,).
+
+        :param thinned: of the points of the robot, one of so many is looked at.
+        """
 
     def near(self, start: RoughPose, shift: float, turn: float, zoom: float,
              generator: np.random.Generator, rounds: int = _ROUNDS, each: int = _DRAWN
@@ -104,7 +98,7 @@ class MotionGrid:
             height], axis=1)
         poses = _looking(eye, target, generator.normal(0, 0.12, count))
         zooms = np.exp(generator.normal(0, zoom, count)) if zoom else np.ones(count)
-        scores = self._of(self.surface[:, ::_THINNED], poses, zooms)
+        scores = self.scores(poses, zooms, _THINNED)
         found: list[RoughPose] = []
         for k in np.argsort(-scores):
             if all(np.linalg.norm(_eye(other.T_camera_base) - eye[k]) > _APART for other in found):
@@ -121,13 +115,6 @@ class MotionGrid:
         kept = kept[:min(4, 1 + starts // _FOLLOWED)]
         followed = [self.near(start, 0.05, 0.08, zoom / 2, generator) for start in kept]
         return sorted(followed, key=lambda start: -start.score)
-
-    def _of(self, surface: np.ndarray, T_camera_base: np.ndarray, zoom: np.ndarray) -> np.ndarray:
-        camera = self.camera
-        pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        return _scores(np.ascontiguousarray(T_camera_base[:, :3]), zoom, pinhole,
-                       np.ascontiguousarray(surface), self.seen)
-
 
 def _eye(T_camera_base: np.ndarray) -> np.ndarray:
     eye: np.ndarray = -T_camera_base[:3, :3].T @ T_camera_base[:3, 3]
@@ -156,42 +143,3 @@ def _looking(eye: np.ndarray, target: np.ndarray, roll: np.ndarray) -> np.ndarra
     T[:, :3, :3] = R
     T[:, :3, 3] = -np.einsum('kij,kj->ki', R, eye)
     return T
-
-
-@numba.njit(cache=True, nogil=True)
-def _scores(T: np.ndarray, zoom: np.ndarray, pinhole: np.ndarray, surface: np.ndarray,
-            seen: np.ndarray) -> np.ndarray:
-    frames, rows, columns = seen.shape
-    out = np.zeros(len(T))
-    hit = np.zeros((frames, rows, columns), np.bool_)
-    for k in range(len(T)):
-        hit[:] = False
-        for t in range(frames):
-            for n in range(surface.shape[1]):
-                p = surface[t, n]
-                z = T[k, 2, 0] * p[0] + T[k, 2, 1] * p[1] + T[k, 2, 2] * p[2] + T[k, 2, 3]
-                if z < 0.05:
-                    continue
-                x = T[k, 0, 0] * p[0] + T[k, 0, 1] * p[1] + T[k, 0, 2] * p[2] + T[k, 0, 3]
-                y = T[k, 1, 0] * p[0] + T[k, 1, 1] * p[1] + T[k, 1, 2] * p[2] + T[k, 1, 3]
-                u = int(np.floor(zoom[k] * pinhole[0] * x / z + pinhole[2] + 0.5))
-                v = int(np.floor(zoom[k] * pinhole[1] * y / z + pinhole[3] + 0.5))
-                if 0 <= u < columns and 0 <= v < rows:
-                    hit[t, v, u] = True
-        together, own = 0.0, 1e-9
-        for v in range(rows):
-            for u in range(columns):
-                often = 0
-                for t in range(frames):
-                    often += hit[t, v, u]
-                if often == 0 or often == frames:
-                    continue
-                # Where the arm is most of the time, it is the background, and moves when it goes.
-                usual = 2 * often > frames
-                mean = (frames - often if usual else often) / frames
-                for t in range(frames):
-                    moves = (1.0 if hit[t, v, u] != usual else 0.0) - mean
-                    together += moves * seen[t, v, u]
-                    own += moves * moves
-        out[k] = together / np.sqrt(own)
-    return out

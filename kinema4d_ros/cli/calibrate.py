@@ -170,6 +170,8 @@ def _by_robot(options: argparse.Namespace, source: CalibrationSource,
             ('outline', f'{fit.outline_error:.2f} px rms; {100 * fit.support:.0f} % of what is '
              f'before a known background is found'),
             ('silhouette', f'{fit.overlap:.2f} intersection over union')]
+    if fit.tracked:
+        rows.append(('points followed', f'{fit.tracked} that agree, {fit.track_error:.2f} px rms'))
     if not math.isnan(fit.depth_error):
         rows.append(('depth', f'{1000 * fit.depth_error:.1f} mm rms'))
     rows.append(('from', f'{fit.samples} samples of {fit.frames} frames'))
