@@ -18,7 +18,6 @@ from kinema4d_ros.errors import DatasetError
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Status
 
-pytest.importorskip('pyarrow', reason='the extra [datasets] is not installed')
 EPISODE = 'episode_000000'
 TABLE = 'data/chunk-000/file-000.parquet'
 POSE = ('x', 'y', 'z', 'roll', 'pitch', 'yaw', 'pad', 'gripper')
