@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from made_sets import grip, joints, lerobot, PANDA, pictures, ROWS, tips, write_table, write_video
 
+from scipy.spatial.transform import Rotation
+
 from kinema4d_ros.datasets import (import_set, ImportSettings, MotionSettings, open_source,
                                    read_motion, RobotPreset, SourceEpisode)
 from kinema4d_ros.datasets.timing import frame_timing
@@ -129,6 +131,36 @@ def test_joints_that_names_tell_are_no_tip(robot):
     motion = read_motion(rows_of(joints(), [f'{name}.pos' for name in arm] + ['gripper']), preset,
                          robot)
     assert not motion.by_ik and np.allclose(motion.positions[:, :6], joints()[:, :6])
+
+
+def test_rlds_of_fractal(tmp_path, robot):
+    """As RT-1 has it: the tip as a quaternion, an action in parts; a Panda moves here."""
+    tip = tips(joints(), 'panda_hand')
+    turn = Rotation.from_euler('xyz', tip[:, 3:]).as_quat()
+    folder = made.rlds(tmp_path / 'fractal20220817_data/0.1.0', [{
+        'steps/observation/base_pose_tool_reached': np.c_[tip[:, :3], turn],
+        'steps/observation/gripper_closed': grip(),
+        'steps/observation/image': [made.jpeg(image) for image in pictures()],
+        'steps/observation/natural_language_instruction': [b'pick rxbar'] * ROWS,
+        'steps/observation/natural_language_embedding': np.zeros((ROWS, 512)),
+        'steps/action/world_vector': np.diff(tip[:, :3], axis=0, append=tip[-1:, :3]),
+        'steps/action/terminate_episode': np.zeros((ROWS, 3), np.int64),
+        'steps/is_first': np.eye(1, ROWS, dtype=np.int64)[0]}])
+    preset = RobotPreset.load('google_robot')
+    source = open_source(folder.parent, usual_rate=preset.rate)
+    episode = source.read(source.episode_names()[0])
+    assert episode.text == 'pick rxbar' and list(episode.videos) == ['observation.image']
+    assert np.allclose(episode.times, np.arange(ROWS) / 3.0)
+    arm = tuple(f'panda_joint{number}' for number in range(1, 8))
+    preset = replace(preset, base='', tip=replace(preset.tip, link='panda_hand'), joints=replace(
+        preset.joints, names=(arm,), home=tuple(made.HOME)), gripper=replace(
+            preset.gripper, joints={'panda_finger_joint1': (0.04, 0.0)}))
+    motion = read_motion(episode, preset, robot)
+    assert motion.by_ik and motion.why_refused() is None
+    there = tips(motion.positions[:, :7], 'panda_hand')
+    assert np.abs(there[:, :3] - tip[:, :3]).max() < 1e-3
+    action, = [check for check in motion.checks if check.name == 'action']
+    assert 'delta' in action.message
 
 
 def test_rows_that_the_list_of_episodes_does_not_have(robot, tmp_path):
