@@ -29,6 +29,7 @@ from kinema4d_ros.jobs.settings import PoolSettings
 from kinema4d_ros.jobs.worker import JobWorker, packed, TryAnswer
 
 _CONNECT_TIMEOUT = 5.0      # [s]
+_START_TIMEOUT = 120.0      # [s] for a cluster that is started here
 #: jobs of one dataset, in all or for each worker: so many that the start of actors and the wait for
 #: the last job do not count, so few that files are looked at shortly before their turn
 _WAVE, _WAVE_EACH = 1000, 64
@@ -126,6 +127,8 @@ class RayPool:
         :raises ConfigurationError: Ray is not installed, or other processes cannot have the work.
         :raises JobError: the cluster cannot be reached.
         """
+        if settings.ray == LOCAL:      # where Ray reads it; its own 30 s are few on a busy machine
+            os.environ.setdefault('RAY_raylet_start_wait_time_s', f'{_START_TIMEOUT:.0f}')
         try:
             import ray
             import ray.data
@@ -142,7 +145,7 @@ class RayPool:
             ray.init(address=settings.ray, log_to_driver=False,
                      include_dashboard=False, configure_logging=False,
                      **({'num_cpus': most} if most and is_local else {}))
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except Exception as error:      # of many kinds, one of a late start is of none
             raise JobError(f'the Ray cluster {settings.ray} cannot be joined: {error}') from error
         # Each takes a processor: those beyond would wait for the others, which end with the pool.
         there = ray.cluster_resources() if is_local else ray.available_resources()
