@@ -5,6 +5,7 @@ What 4D episodes cost, and whether a worker keeps its memory.
 
     python -m bench.curation [SOURCE ...]           recordings for each hour of a core
     python -m bench.curation --copies 1000          memory of a worker, over small recordings
+    python -m bench.curation --workers 2 --ray local          either, by Ray Data
 
 The figures of docs/curate.md are its output.
 """
@@ -58,11 +59,11 @@ def small(name: str, path: Path) -> None:
             tuple(frame.joint_positions), np.array(stamps), np.array(rows), None))
 
 
-def cost(sources: list[str], settings: CurationSettings, workers: int) -> None:
+def cost(sources: list[str], settings: CurationSettings, workers: int, ray: str) -> None:
     """Print what recordings cost, the first of each process left out, which loads and compiles."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        result = curate(sources, Path(folder), settings, PoolSettings(workers, threads=1))
+        result = curate(sources, Path(folder), settings, PoolSettings(workers, ray, threads=1))
         wall = time.monotonic() - began
         records = sorted(read_jobs(folder, 'curation.jsonl'), key=lambda record: record.written)
         frames = sum(record.quality.frames for record in result.summary.records if record.quality)
@@ -77,7 +78,7 @@ def cost(sources: list[str], settings: CurationSettings, workers: int) -> None:
           f'{ROBO4D * mean / HOUR:.0f} core-hours and {ROBO4D * size / len(records) / 1e12:.2f} TB')
 
 
-def memory(copies: int) -> None:
+def memory(copies: int, ray: str) -> None:
     """Print the memory of one worker by quarters of many small recordings."""
     with tempfile.TemporaryDirectory() as folder:
         kept = [Path(folder, f'{name}.mcap') for name in EPISODES[:3]]
@@ -88,7 +89,7 @@ def memory(copies: int) -> None:
         for number in range(copies):
             (many / f'r{number:05d}.mcap').symlink_to(kept[number % len(kept)])
         curate([many], Path(folder, 'out'), CurationSettings(frames=5),
-               PoolSettings(1, threads=1))
+               PoolSettings(1, ray, threads=1))
         records: list[JobRecord] = list(read_jobs(Path(folder, 'out'), 'curation.jsonl'))
     held = [record.memory for record in records]
     quarter = len(held) // 4
@@ -104,6 +105,7 @@ def main() -> None:
     parser.add_argument('sources', nargs='*', default=list(EPISODES))
     parser.add_argument('--copies', type=int, default=0)
     parser.add_argument('--workers', type=int, default=1)
+    parser.add_argument('--ray', default='', metavar='ADDRESS')
     parser.add_argument('--to', default='mcap')
     parser.add_argument('--package-path', action='append', default=[])
     parser.add_argument('--extrinsics', default='')
@@ -111,7 +113,7 @@ def main() -> None:
     parser.add_argument('--any-depth', action='store_true', help='whatever its residual')
     options = parser.parse_args()
     if options.copies:
-        memory(options.copies)
+        memory(options.copies, options.ray)
         return
     settings = CurationSettings(
         form=options.to, depth_model=options.depth_model, extrinsics=options.extrinsics,
@@ -119,7 +121,7 @@ def main() -> None:
     if options.any_depth:
         settings = dataclasses.replace(settings, residual=100.0, relative_residual=1.0,
                                        scale_sigma=float('inf'))
-    cost(options.sources, settings, options.workers)
+    cost(options.sources, settings, options.workers, options.ray)
 
 
 if __name__ == '__main__':

@@ -153,8 +153,8 @@ def _offer_browser() -> None:
 def _offer_ray() -> None:
     """Install Ray, where it has a wheel; else its tests are skipped, and it is tried again."""
     try:
-        step('Ray (80 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
-              lambda: _pip_install('cluster'))
+        step('Ray Data (100 MB)', VENV / '.stamp_cluster', _extra_key('cluster', 'cluster'),
+             lambda: _pip_install('cluster'))
     except SetUpError as error:
         print(f'set-up: no Ray, so its tests are skipped: {str(error).splitlines()[-1].strip()}; '
               f'more in {LOG}', file=sys.stderr, flush=True)

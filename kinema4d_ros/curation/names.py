@@ -62,9 +62,10 @@ def renamed(paths: Mapping[str, Path], folder: CurationFolder, extrinsics: str =
     taken = {record.name: (Path(record.source).resolve(), record.lineage.get('source', ''))
              for record in folder.newest()}
     names = {source: name for name, (source, _) in taken.items()}
+    same = Counter(path.resolve() for path in paths.values())      # links to one file are several
     found: dict[str, Path] = {}
     for name, path in paths.items():
-        own = names.get(path.resolve(), name)
+        own = names.get(path.resolve(), name) if same[path.resolve()] == 1 else name
         if _is_other(path, taken.get(own), extrinsics):
             own = clip_name(f'{path.absolute().parent.name}_{path.stem}')
         if own in found or _is_other(path, taken.get(own), extrinsics):

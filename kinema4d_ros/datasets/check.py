@@ -29,8 +29,12 @@ class ImportCheck:
     message: str
 
 
-def rows_check(times: np.ndarray) -> ImportCheck:
-    """Check that there are some rows, one after the other."""
+def rows_check(times: np.ndarray, stated: int = 0) -> ImportCheck:
+    """
+    Check that there are some rows, one after the other.
+
+    :param stated: how many there should be; 0 where nobody says.
+    """
     if len(times) < _LEAST_ROWS:
         return ImportCheck('rows', Status.FAIL, len(times), _LEAST_ROWS, 'rows',
                            f'{len(times)} rows, which are too few for a motion')
@@ -39,6 +43,10 @@ def rows_check(times: np.ndarray) -> ImportCheck:
         at = int(np.argmax(~(steps > 0)))
         return ImportCheck('rows', Status.FAIL, float(steps[at]), 0.0, 's',
                            f'time does not go on after row {at}')
+    if stated and stated != len(times):
+        return ImportCheck('rows', Status.UNSURE, len(times), stated, 'rows',
+                           f'{len(times)} rows, where the list of episodes of the set says '
+                           f'{stated}: are some lost?')
     worst = float(steps.max() / np.median(steps))
     status = Status.PASS if worst < 5 else Status.UNSURE
     return ImportCheck('rows', status, worst, 5.0, 'x', f'{len(times)} rows over {times[-1]:.1f} s,'

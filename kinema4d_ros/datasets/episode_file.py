@@ -79,7 +79,7 @@ def write_episode(path: Path, episode: SourceEpisode, preset: RobotPreset, urdf:
     allow = settings.motion.allow
     if why := why_refused(tuple(checks), allow):
         return WrittenEpisode(tuple(checks), key, refused=why)
-    pictures = iter(stream)
+    pictures = itertools.islice(stream, timing.skipped, None)
     first = next(pictures, None)
     if first is None or not len(timing.times):
         return WrittenEpisode(tuple(checks), key, refused='frames: there is no picture')

@@ -3,6 +3,7 @@
 """LeRobot data sets of version 2.0, 2.1 and 3.0, read with pyarrow and PyAV."""
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,12 @@ from kinema4d_ros.datasets.parquet import episode_rows
 from kinema4d_ros.datasets.paths import file_name, fill, inside
 from kinema4d_ros.datasets.poses import camera_matrix, poses_by_width
 from kinema4d_ros.datasets.source import FrameStream, SourceCamera, SourceEpisode
-from kinema4d_ros.datasets.video import DepthCode, EncodedFrames, VideoFrames
+from kinema4d_ros.datasets.video import DepthCode, EncodedFrames, has_16_bits, VideoFrames
 from kinema4d_ros.errors import DatasetError
 
 _BOOKKEEPING = ('timestamp', 'frame_index', 'episode_index', 'index', 'task_index')
 _SUCCESS = ('is_episode_successful', 'next.success', 'success', 'episode_success')
+_MILLIMETRE = 1e-3          # [m] a unit of depth in images, as LeRobot writes them
 _STILL = (0.005, 0.3)       # [m], [deg] that the pose of a fixed camera may vary by
 
 
@@ -36,11 +38,17 @@ class LeRobotSource:
         """
         self.path, self.meta = path, LeRobotMeta.load(path)
         self.rate = rate
+        self._twice: set[str] = set()
         self.form = f'LeRobot {self.meta.version}'
 
     @cached_property
     def _rows(self) -> Mapping[str, EpisodeRow]:
-        return {file_name(f'episode_{row.index:06d}'): row for row in self.meta.episodes()}
+        found: dict[str, EpisodeRow] = {}
+        for row in self.meta.episodes():
+            name = file_name(f'episode_{row.index:06d}')
+            if found.setdefault(name, row) != row:
+                self._twice.add(name)
+        return found
 
     def episode_names(self) -> Sequence[str]:
         """Return episode_000000 and so on."""
@@ -53,7 +61,11 @@ class LeRobotSource:
         :raises DatasetError: its files are not there, or damaged.
         """
         row = self._rows[name]
-        table = episode_rows(self._data_files(row), row.index)
+        if name in self._twice:
+            raise DatasetError(f'{self.path}: the list of episodes has {name} several times, and '
+                               'says of it what does not agree')
+        table = episode_rows(self._data_files(row), row.index, [
+            key for key, feature in self.meta.features.items() if feature.get('dtype') == 'image'])
         if not table.count:
             raise DatasetError(f'{self.path}: no row of {name} is in {self._data_files(row)}')
         columns = dict(table.numbers)
@@ -62,13 +74,13 @@ class LeRobotSource:
         if stamps is not None and self.rate is None and np.isfinite(stamps).all():
             times = stamps[:, 0] - stamps[0, 0]
         videos: dict[str, FrameStream] = {
-            key: EncodedFrames([data if data is not None else inside(self.path, path)
-                                if path else None for data, path in images])
-            for key, images in table.images.items()}
+            key: self._images(key, images) for key, images in table.images.items()}
         for key, feature in self.meta.features.items():
             if feature.get('dtype') == 'video':
                 stream = self._video(row, key, feature)
                 if stream is not None:
+                    stream.times = _frame_times(columns.get('frame_index'), times, stream,
+                                                self.meta.rate)
                     videos[key] = stream
         names = {key: components(self.meta.features[key].get('names')) for key in columns
                  if key in self.meta.features}
@@ -77,7 +89,17 @@ class LeRobotSource:
             videos, {key: value for key, value in names.items() if value},
             _cameras(columns, videos), text=self._text(row, columns), success=_success(columns),
             origin=f'{self.path.name} ({self.form}), episode {row.index}',
-            licence=self.meta.licence, robot=self.meta.robot)
+            licence=self.meta.licence, robot=self.meta.robot, stated_rows=row.length)
+
+    def _images(self, key: str, images: Sequence[tuple[bytes | None, str | None]]
+                ) -> EncodedFrames:
+        """Return images that are in the table, or whose paths are; those of 16 bits are depth."""
+        found = [data if data is not None else inside(self.path, path) if path else None
+                 for data, path in images]
+        first = next((item for item in found if item is not None), None)
+        is_depth = first is not None and has_16_bits(first) and (
+            'depth' in key.lower() or _depth_code(self.meta.features.get(key, {})) is not None)
+        return EncodedFrames(found, depth_scale=_MILLIMETRE if is_depth else None)
 
     def _text(self, row: EpisodeRow, columns: Mapping[str, np.ndarray]) -> str:
         if row.tasks:
@@ -122,6 +144,27 @@ class LeRobotSource:
                 return None
             path = others[0]
         return VideoFrames(path, begin=begin, end=end, depth=_depth_code(feature))
+
+
+def _frame_times(index: np.ndarray | None, times: np.ndarray, stream: VideoFrames, rate: float
+                 ) -> np.ndarray | None:
+    """
+    Return when the frames of a video were taken whose rows are not all there; None where they are.
+
+    Row r is that of frame ``index[r]``; where rows were left out, the video may still have all.
+    """
+    if index is None or not np.isfinite(index).all() or (np.diff(index[:, 0]) <= 0).any():
+        return None
+    rows, count = index[:, 0], None
+    if rows[0] == 0 and rows[-1] == len(rows) - 1 or rows[0] < 0:
+        return None
+    with contextlib.suppress(DatasetError):      # whoever decodes it tells
+        count = stream.count
+    if count is None or count <= rows[-1]:
+        return None
+    number = np.arange(count)
+    outside = np.where(number < rows[0], number - rows[0], np.maximum(number - rows[-1], 0)) / rate
+    return np.interp(number, rows, times) + outside
 
 
 def _depth_code(feature: Mapping[str, Any]) -> DepthCode | None:

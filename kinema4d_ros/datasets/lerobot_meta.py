@@ -28,6 +28,7 @@ class EpisodeRow:
 
     index: int
     tasks: tuple[str, ...] = ()
+    length: int = 0                     # rows, as the list says; 0 where it does not
     data: tuple[int, int] = (0, 0)      # chunk and file, of version 3
     #: camera -> chunk, file, begin and end [s] in the video, of version 3
     videos: Mapping[str, tuple[int, int, float, float | None]] = field(default_factory=dict)
@@ -129,7 +130,7 @@ def _row(file: Path, values: Mapping[str, Any]) -> EpisodeRow:
                     float(values.get(f'{stem}/from_timestamp') or 0.0),
                     None if end is None else float(end))
         return EpisodeRow(
-            index, (tasks,) if isinstance(tasks, str) else tuple(map(str, tasks)),
+            index, (tasks,) if isinstance(tasks, str) else tuple(map(str, tasks)), length,
             (int(values.get('data/chunk_index') or 0), int(values.get('data/file_index') or 0)),
             videos)
     except (KeyError, TypeError, ValueError) as error:

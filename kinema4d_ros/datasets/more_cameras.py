@@ -139,7 +139,7 @@ def _camera(name: str, key: str, stream: FrameStream, episode: SourceEpisode, pr
     timing = frame_timing(episode.times, stream)
     if timing.check.status is Status.FAIL:
         raise DatasetError(timing.check.message)
-    pictures = iter(stream)
+    pictures = itertools.islice(stream, timing.skipped, None)
     first = next(pictures, None)
     if first is None or not len(timing.times):
         raise DatasetError('there is no picture')

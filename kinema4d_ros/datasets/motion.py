@@ -3,13 +3,14 @@
 """The joints of an episode as the URDF calls and measures them, from whatever the set has."""
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from kinema4d_ros.datasets.check import (agreement_check, finite_check, ImportCheck, moves_check,
                                          residual_check, rows_check, speed_check)
+from kinema4d_ros.datasets.column_names import (arms_check, gripper_column, joint_column,
+                                                named_fingers, tip_column)
 from kinema4d_ros.datasets.conventions import (action_check, gripper_check, joint_unit, to_radians)
 from kinema4d_ros.datasets.poses import pose_matrices
 from kinema4d_ros.datasets.preset import GripperColumns, pick, RobotPreset, TipColumns
@@ -19,8 +20,6 @@ from kinema4d_ros.robot import ForwardKinematics, InverseKinematics, Robot
 from kinema4d_ros.types import Status
 
 _MOST_FK = 400      # rows that forward kinematics is asked for, for the checks
-_AFFIXES = ('.pos', '_pos', '.position', 'main_', 'follower_')
-_SIDES = ('left_', 'right_')
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,15 @@ def read_motion(episode: SourceEpisode, preset: RobotPreset, robot: Robot,
     """
     settings = settings or MotionSettings()
     arm = _arm_names(preset, robot)
-    joints = None if settings.from_tip else _joint_column(episode, preset, arm)
-    tip = pick(episode.columns, preset.tip.columns) if preset.tip else None
+    joints = None if settings.from_tip else joint_column(episode, preset, arm)
+    posed = tip_column(episode, preset)
+    tip = None if posed is None else posed[:2]
     if joints is None and tip is None:
         raise DatasetError(
             f'{episode.name} has no column of joints or tip that the preset {preset.name} names; '
             f'it has {", ".join(f"{key} ({v.shape[1]})" for key, v in episode.columns.items())}: '
             'write a preset for it')
-    checks = [rows_check(episode.times)]
+    checks = [rows_check(episode.times, episode.stated_rows)]
     for column in (joints, tip):
         wrong = finite_check(*column) if column is not None else None
         if wrong is not None:
@@ -88,13 +88,13 @@ def read_motion(episode: SourceEpisode, preset: RobotPreset, robot: Robot,
         return _refused(episode, checks)
     if 'moves' not in settings.allow and checks[-1].status is Status.FAIL:
         return _refused(episode, checks)
-    two = None if joints is None else _arms_check(episode, joints[0])
+    two = None if joints is None else arms_check(episode, joints[0])
     if two is not None:
         checks.append(two)
     out = np.repeat(robot.configuration({})[None], len(episode.times), axis=0)
     places = [robot.joint_names.index(name) for name in arm]
     lower, upper = _limits(robot, arm)
-    T_base_tip = _tip_poses(tip, preset.tip) if tip is not None and preset.tip else None
+    T_base_tip = _tip_poses(posed[1], posed[2], preset.tip) if posed and preset.tip else None
     if joints is not None:
         unit, check = joint_unit(joints[1], lower, upper, settings.unit or preset.joints.unit)
         checks.append(check)
@@ -132,53 +132,14 @@ def _arm_names(preset: RobotPreset, robot: Robot) -> tuple[str, ...]:
         f'{", ".join(robot.joint_names)}')
 
 
-def _plain(name: str, affixes: tuple[str, ...]) -> str:
-    for affix in affixes:
-        name = name.removesuffix(affix).removeprefix(affix)
-    return name.lower()
-
-
-def _joint_column(episode: SourceEpisode, preset: RobotPreset, arm: tuple[str, ...]
-                  ) -> tuple[str, np.ndarray] | None:
-    """Return the joints in the order of `arm`: by the names that the set has, else by place."""
-    for text in preset.joints.columns:
-        column = text.partition('[')[0]
-        if column not in episode.columns:
-            continue
-        for affixes in (_AFFIXES, _AFFIXES + _SIDES):
-            told = [_plain(name, affixes) for name in episode.names.get(column, ())]
-            wanted = [_plain(name, affixes) for name in arm]
-            if all(told.count(name) == 1 for name in wanted):
-                return column, episode.columns[column][:, [told.index(name) for name in wanted]]
-    return pick(episode.columns, preset.joints.columns)
-
-
-def _arms_check(episode: SourceEpisode, taken: str) -> ImportCheck | None:
-    """FAIL where joints are taken by place from a column that has those of two arms."""
-    column, sign, places = taken.partition('[')
-    names = episode.names.get(column, ())
-    if not sign:
-        return None
-    begin, end = map(int, places.rstrip(']').split(':'))
-    told = [_plain(name, _AFFIXES + _SIDES) for name in names]
-    twice = [name for name, plain in zip(names[begin:end], told[begin:end])
-             if told.count(plain) > 1]
-    if not twice:
-        return None
-    return ImportCheck(
-        'arms', Status.FAIL, len(twice), 0, 'joints',
-        f'{column} has two arms ({", ".join(names)}), and {taken} would be {", ".join(twice)}: '
-        'write a preset whose columns are those of the arm of the URDF, and give --allow arms')
-
-
 def _limits(robot: Robot, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     limits = [robot.limits[name] for name in names]
     return (np.array([-np.inf if item.lower is None else item.lower for item in limits]),
             np.array([np.inf if item.upper is None else item.upper for item in limits]))
 
 
-def _tip_poses(tip: tuple[str, np.ndarray], told: TipColumns) -> np.ndarray:
-    T = pose_matrices(tip[1], told.form)
+def _tip_poses(values: np.ndarray, form: str, told: TipColumns) -> np.ndarray:
+    T = pose_matrices(values, form)
     if told.rotation_after:
         T[:, :3, :3] = T[:, :3, :3] @ np.reshape(told.rotation_after, (3, 3))
     return T
@@ -236,7 +197,7 @@ def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, ou
                   checks: list[ImportCheck], settings: MotionSettings) -> list[str]:
     """Fill in the joints of the gripper; return them."""
     known = {name: ends for name, ends in told.joints.items() if name in robot.joint_names}
-    if not settings.flip_gripper and (named := _named_fingers(episode, told, known)):
+    if not settings.flip_gripper and (named := named_fingers(episode, told, known)):
         first, values = next(iter(named.items()))
         checks.append(gripper_check(values, *known[first]))
         part = (values - known[first][0]) / (known[first][1] - known[first][0])
@@ -245,7 +206,7 @@ def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, ou
             out[:, robot.joint_names.index(name)] = np.clip(named.get(
                 name, at_open + part * (at_closed - at_open)), low, high)
         return list(known)
-    found = pick(episode.columns, told.columns)
+    found = gripper_column(episode, told)
     if found is None or found[1].shape[1] != 1 or not known:
         why = 'the set has no column of it' if found is None or found[1].shape[1] != 1 else \
             'the URDF has none of its joints'
@@ -263,26 +224,6 @@ def _fill_gripper(episode: SourceEpisode, told: GripperColumns, robot: Robot, ou
     for name, (at_open, at_closed) in known.items():
         out[:, robot.joint_names.index(name)] = at_open + part * (at_closed - at_open)
     return list(known)
-
-
-def _named_fingers(episode: SourceEpisode, told: GripperColumns,
-                   known: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
-    """
-    Return values (N,) of joints of the gripper that a column names as the URDF does.
-
-    Of those columns alone that the gripper is taken from by place; what lies far outside of where
-    the joint can be is no position of it.
-    """
-    found: dict[str, np.ndarray] = {}
-    for column in (text.partition('[')[0] for text in told.columns if '[' in text):
-        names = [_plain(name, _AFFIXES) for name in episode.names.get(column, ())]
-        for joint, ends in known.items():
-            if names.count(_plain(joint, _AFFIXES)) == 1:
-                values = episode.columns[column][:, names.index(_plain(joint, _AFFIXES))]
-                slack = 0.1 * abs(ends[1] - ends[0])
-                if min(ends) - slack <= values.min() and values.max() <= max(ends) + slack:
-                    found.setdefault(joint, values)
-    return found
 
 
 def _actions(episode: SourceEpisode, preset: RobotPreset, joints: tuple[str, np.ndarray] | None,

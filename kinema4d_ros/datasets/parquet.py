@@ -3,17 +3,18 @@
 """Tables in Parquet files, of which the rows of one episode are read, a row group at a time."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kinema4d_ros.datasets.paths import MOST_BYTES, MOST_ROWS
+from kinema4d_ros.datasets.paths import lfs_hint, MOST_BYTES, MOST_ROWS
 from kinema4d_ros.errors import DatasetError
 
 _EPISODE = 'episode_index'
+_DEEPEST = 4                # structs within structs that are looked into
 MOST_VALUES = 1 << 26       # of one row group: half a GB as float64
 
 
@@ -43,11 +44,15 @@ def table_rows(path: Path, without: str = '') -> Iterator[Mapping[str, Any]]:
         yield from _group(path, file, group, columns).to_pylist()
 
 
-def episode_rows(paths: Sequence[Path], episode: int) -> EpisodeTable:
+def episode_rows(paths: Sequence[Path], episode: int,
+                 encoded: Collection[str] = ()) -> EpisodeTable:
     """
     Return the rows of an episode, from the row groups that may hold some.
 
+    Columns that are structs become one for each of their parts, with a dot between the names.
+
     :param paths: files to look in; all rows of a file without a column `episode_index` are its.
+    :param encoded: columns that are images, whether as bytes or as the path of a file.
     :raises DatasetError: a file is damaged, too large, or not as LeRobot writes it.
     """
     import pyarrow.compute as pc
@@ -69,13 +74,11 @@ def episode_rows(paths: Sequence[Path], episode: int) -> EpisodeTable:
         raise DatasetError(f'episode {episode} has {count} rows, more than {MOST_ROWS}')
     numbers: dict[str, list[np.ndarray]] = {}
     images: dict[str, list[tuple[bytes | None, str | None]]] = {}
-    for part in parts:
+    for part in map(_flat, parts):
         for name in part.column_names:
             column = part[name].combine_chunks()
-            if _is_image(column.type):
-                images.setdefault(name, []).extend(
-                    (item.get('bytes'), item.get('path')) if item else (None, None)
-                    for item in column.to_pylist())
+            if name in encoded or _is_image(column.type):
+                images.setdefault(name, []).extend(map(_image, column.to_pylist()))
             else:
                 values = _numbers(column)
                 if values is not None:
@@ -95,7 +98,7 @@ def _open(path: Path) -> Any:
         return pq.ParquetFile(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DatasetError(f'{path} is damaged or no Parquet file ({error}); fetch it '
-                           'again') from error
+                           f'again{lfs_hint(path)}') from error
 
 
 def _columns(file: Any) -> list[str]:
@@ -139,6 +142,31 @@ def _is_image(kind: Any) -> bool:
     import pyarrow as pa
 
     return pa.types.is_struct(kind) and 'bytes' in {item.name for item in kind}
+
+
+def _image(item: Any) -> tuple[bytes | None, str | None]:
+    """Return contents and path of an image: a struct of both, or one of the two."""
+    if isinstance(item, Mapping):
+        return item.get('bytes'), item.get('path')
+    return (item if isinstance(item, bytes) else None), item if isinstance(item, str) else None
+
+
+def _flat(table: Any) -> Any:
+    """Return a table whose structs, other than images, are columns of their own."""
+    import pyarrow as pa
+
+    for _ in range(_DEEPEST):
+        nested = [field.name for field in table.schema
+                  if pa.types.is_struct(field.type) and not _is_image(field.type)]
+        if not nested:
+            break
+        for name in nested:
+            place, column = table.schema.get_field_index(name), table[name].combine_chunks()
+            table = table.remove_column(place)
+            for part, values in zip(column.type, column.flatten()):
+                if (full := f'{name}.{part.name}') not in table.column_names:
+                    table = table.append_column(full, values)
+    return table
 
 
 def _numbers(column: Any) -> np.ndarray | None:

@@ -19,6 +19,7 @@ MOST_BYTES = 2 << 30            # [bytes] of one table, array or record, unpacke
 MOST_PIXELS = 8192 * 8192       # of one image
 MOST_ROWS = 1_000_000           # of one episode
 _FIELD = re.compile(r'\{(\w+)(?::0?(\d{1,2})d?)?\}')
+_POINTER = b'version https://git-lfs'
 _SAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
 
@@ -58,6 +59,16 @@ def fill(template: str, values: Mapping[str, str | int]) -> str:
     return filled
 
 
+def lfs_hint(path: Path) -> str:
+    """Return what to do about a file that Git LFS has left its pointer for; '' for any other."""
+    try:
+        with path.open('rb') as file:
+            is_pointer = file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return ''
+    return ': it is a pointer of Git LFS, and not the file; run git lfs pull' * is_pointer
+
+
 def load_json(path: Path) -> Any:
     """
     Return what a JSON file holds.
@@ -72,7 +83,8 @@ def load_json(path: Path) -> Any:
     except OSError as error:
         raise DatasetError(f'{path} cannot be read: {error.strerror}') from error
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f'{path} is no JSON ({error}); fetch the file again') from error
+        raise DatasetError(f'{path} is no JSON ({error}); fetch the file again'
+                           f'{lfs_hint(path)}') from error
 
 
 def json_object(path: Path) -> dict[str, Any]:

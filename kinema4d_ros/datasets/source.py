@@ -72,6 +72,7 @@ class SourceEpisode:
     licence: str = ''
     robot: str = ''                             # as the set calls it
     robot_description: str = ''                 # the URDF, where the set has one
+    stated_rows: int = 0                        # as a list of episodes says; 0 where none does
 
 
 class DatasetSource(Protocol):

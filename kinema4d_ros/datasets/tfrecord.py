@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numba
 import numpy as np
 
-from kinema4d_ros.datasets.paths import MOST_BYTES
+from kinema4d_ros.datasets.paths import lfs_hint, MOST_BYTES
 from kinema4d_ros.errors import DatasetError
 
 Values = list[bytes] | np.ndarray
@@ -76,7 +76,8 @@ def record_offsets(path: Path) -> list[tuple[int, int]]:
                 length, crc = struct.unpack('<QI', head)
                 if masked_crc(head[:8]) != crc:
                     raise DatasetError(f'{path}: the length of record {number} does not have its '
-                                       'checksum; it is damaged, or no TFRecord file')
+                                       f'checksum; it is damaged, or no TFRecord file'
+                                       f'{lfs_hint(path)}')
                 if length > MOST_BYTES or at + _HEAD + length + _TAIL > size:
                     raise DatasetError(f'{path}: record {number} is said to have {length} bytes, '
                                        f'the file has {size - at} more; fetch it again')

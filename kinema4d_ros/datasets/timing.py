@@ -22,6 +22,7 @@ class FrameTiming:
 
     times: np.ndarray           # (F,) float64 [s] from the first row, ascending
     check: ImportCheck
+    skipped: int = 0            # frames of the stream that come before these
 
 
 def frame_timing(rows: np.ndarray, stream: FrameStream) -> FrameTiming:
@@ -36,13 +37,13 @@ def frame_timing(rows: np.ndarray, stream: FrameStream) -> FrameTiming:
     end = float(rows[-1])
     if stream.times is not None:
         times = np.asarray(stream.times, np.float64)
-        within = (times >= rows[0] - period) & (times <= end + period)
+        within = (times >= rows[0] - 0.5 * period) & (times <= end + 0.5 * period)
         share = float(within.mean()) if len(times) else 0.0
         good = share > _FEW and bool((np.diff(times) > 0).all())
         return _timing(times[within] if good else np.zeros(0),
                        Status.PASS if good else Status.FAIL, share, 'of frames',
                        f'{len(times)} frames with stamps of their own, {100 * share:.0f} % of them '
-                       'within the rows')
+                       'within the rows', int(within.argmax()))
     count, rate = stream.count, stream.rate
     if not count:
         return _timing(rows, Status.UNSURE, None, 'frames',
@@ -92,6 +93,6 @@ def decoded_check(decoded: int, expected: int) -> ImportCheck:
                        f'only {decoded} of {expected} frames are in the file')
 
 
-def _timing(times: np.ndarray, status: Status, value: float | None, unit: str,
-            message: str) -> FrameTiming:
-    return FrameTiming(times, ImportCheck('frames', status, value, None, unit, message))
+def _timing(times: np.ndarray, status: Status, value: float | None, unit: str, message: str,
+            skipped: int = 0) -> FrameTiming:
+    return FrameTiming(times, ImportCheck('frames', status, value, None, unit, message), skipped)

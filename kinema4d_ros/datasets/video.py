@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kinema4d_ros.datasets.paths import MOST_BYTES, MOST_PIXELS
+from kinema4d_ros.datasets.paths import lfs_hint, MOST_BYTES, MOST_PIXELS
 from kinema4d_ros.errors import DatasetError
 
 _MOST_CODE = 4095       # of 12 bits
@@ -66,18 +66,18 @@ class DepthCode:
 class VideoFrames:
     """The frames of a video file, or of the stretch of it that is one episode's."""
 
-    times = None
-
     def __init__(self, path: Path, *, begin: float = 0.0, end: float | None = None,
-                 depth: DepthCode | None = None) -> None:
+                 depth: DepthCode | None = None, times: np.ndarray | None = None) -> None:
         """
         Remember the stretch; the file is opened when it is asked for something.
 
         :param begin: [s] in the video, of the first frame.
         :param end: [s] in the video, behind the last frame; None is the end of the file.
         :param depth: for a video of depth.
+        :param times: (F,) [s] from the first row, where more is known than that they follow.
         """
         self.path, self._begin, self._end, self._depth = path, begin, end, depth
+        self.times = times
 
     @property
     def is_depth(self) -> bool:
@@ -120,7 +120,7 @@ class VideoFrames:
             container = av.open(str(self.path))
         except (OSError, ValueError, av.FFmpegError) as error:
             raise DatasetError(f'the video {self.path} cannot be opened ({error}); fetch it '
-                               'again') from error
+                               f'again{lfs_hint(self.path)}') from error
         if not container.streams.video:
             container.close()
             raise DatasetError(f'{self.path} has no video in it')
@@ -206,6 +206,17 @@ class EncodedFrames:
             except OSError as error:
                 raise DatasetError(f'{where} cannot be read: {error.strerror}') from error
             yield decode_image(data, where, self._scale)
+
+
+def has_16_bits(item: bytes | Path) -> bool:
+    """Whether an image has one channel of 16 bits, as depth; its head alone is read."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
+            return image.mode.startswith('I')
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return False
 
 
 def decode_image(data: bytes, where: str, depth_scale: float | None = None) -> np.ndarray:

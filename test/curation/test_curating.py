@@ -12,7 +12,7 @@ from small_recordings import (GAIN, install_backend, knowing_model, OFFSET, reco
 
 from kinema4d_ros.calibration import Extrinsics
 from kinema4d_ros.cli.main import main
-from kinema4d_ros.curation import CurationItem, CurationSettings, one_episode
+from kinema4d_ros.curation import CurationItem, CurationSettings, curate, one_episode
 from kinema4d_ros.curation.clips import cut
 from kinema4d_ros.curation.one_episode import UnwritableError
 from kinema4d_ros.datasets.robo4d import ClipSizes, PIXELS, Robo4D
@@ -269,3 +269,13 @@ def test_a_camera_that_was_found_later_is_taken(path, tmp_path):
     view = clip.observation().view
     assert np.allclose(view.T_base_camera, whole.T_base_camera, atol=1e-6)
     assert view.camera.fx == pytest.approx(whole.camera.fx) and record.quality.depth_offset < 0.003
+
+
+def test_links_to_one_file_keep_their_names(path, tmp_path):
+    """As when a folder is made of links: a second run finds each under its own name."""
+    for name in 'ab':
+        (tmp_path / f'{name}.mcap').symlink_to(path)
+    for made in 2, 0:
+        result = curate([tmp_path / 'a.mcap', tmp_path / 'b.mcap'], tmp_path / 'out', SHORT)
+        assert sorted(record.name for record in result.summary.records) == ['a', 'b']
+        assert result.made == made

@@ -10,6 +10,7 @@ import pytest
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.jobs import FailureKind, Job, open_pool, PoolSettings
+from kinema4d_ros.jobs.ray_pool import RayPool
 
 RAY = pytest.param(None, id='ray')
 APART = pytest.param(PoolSettings(workers=2), id='processes')
@@ -25,7 +26,7 @@ def settings(request):
 @pytest.fixture(scope='module')
 def cluster():
     """Return the address of a cluster of two processors, which outlives the pools on it."""
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    pytest.importorskip('ray.data', reason='Ray Data is not installed here: [cluster]')
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as environment:
@@ -55,6 +56,8 @@ def test_every_pool_gives_the_same_answers_and_failures(settings):
     assert all(each.tries == 1 and each.memory > 10 for each in found.values())
 
 
+@pytest.mark.parametrize('settings', [pytest.param(PoolSettings(), id='here'), APART],
+                         indirect=True)
 def test_jobs_are_taken_one_by_one(settings):
     """No queue: what is taken and not yet answered is no more than there are workers."""
     taken, most = 0, 0
@@ -71,8 +74,9 @@ def test_jobs_are_taken_one_by_one(settings):
     assert taken == 8 and most <= 1 + max(1, settings.workers)
 
 
-def test_work_that_shares_something_opens_it_once_in_each_process(tmp_path):
-    found = results(job_work.Shared(tmp_path), range(6), PoolSettings(workers=2))
+@pytest.mark.parametrize('settings', [APART, RAY], indirect=True)
+def test_work_that_shares_something_opens_it_once_in_each_process(tmp_path, settings):
+    found = results(job_work.Shared(tmp_path), range(6), settings)
     processes = {each.answer[1] for each in found.values()}
     assert {each.answer[0] for each in found.values()} == {1} and os.getpid() not in processes
     assert {path.name for path in tmp_path.iterdir()} == {f'closed.{each}' for each in processes}
@@ -95,13 +99,35 @@ def test_a_killed_process_takes_no_answer_with_it(tmp_path):
 
 
 def test_ray_does_the_job_of_a_killed_process_again(tmp_path, cluster):
+    """Killed are the processes that do jobs, and the actors of Ray Data that have started these."""
     items = [{'folder': str(tmp_path), 'name': f'job{number}', **more} for number, more in
-             enumerate([{}, {'kills': 1}, {'kills': 2}, {'waits': 600.0}, {}])]
-    found = results(job_work.logged, items, PoolSettings(workers=2, ray=cluster, timeout=20.0,
+             enumerate([{}, {'kills': 1}, {'kills': 2}, {'waits': 600.0}, {}, {'orphans': 1},
+                        {'orphans': 2}])]
+    found = results(job_work.logged, items, PoolSettings(workers=2, ray=cluster, timeout=10.0,
                                                          recycle=1))
-    assert [found[key].answer for key in '01234'] == [0, 1, None, None, 0]
-    assert found['2'].failure.kind is FailureKind.KILLED
+    assert [found[key].answer for key in '0123456'] == [0, 1, None, None, 0, 1, None]
+    assert [found[key].tries for key in '0123456'] == [1, 2, 2, 1, 1, 2, 2]
+    assert found['2'].failure.kind is found['6'].failure.kind is FailureKind.KILLED
+    assert found['2'].failure.why == 'its process ended 2 times: killed by SIGKILL'
+    assert found['6'].failure.why.endswith('was lost 2 times')
     assert found['3'].failure.kind is FailureKind.TIMEOUT
+
+
+def test_ray_takes_jobs_in_waves(cluster):
+    """Of hundreds of thousands not all are made, and their files looked at, before the first."""
+    taken, ahead = 0, []
+
+    def jobs():
+        nonlocal taken
+        for number in range(7):
+            taken += 1
+            yield Job(str(number), float(number))
+
+    with RayPool(job_work.square, PoolSettings(workers=2, ray=cluster), wave=3) as pool:
+        for answered, each in enumerate(pool.results(jobs())):
+            ahead.append(taken - answered)
+            assert each.answer.value == float(each.job.key) ** 2
+    assert len(ahead) == 7 and max(ahead) == 3
 
 
 def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path):

@@ -38,7 +38,7 @@ def test_a_process_that_is_killed_takes_nothing_with_it(tmp_path):
 
 
 def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path, monkeypatch):
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    pytest.importorskip('ray.data', reason='Ray Data is not installed here: [cluster]')
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))
     monkeypatch.setenv('RAY_raylet_start_wait_time_s', '120')      # of a busy machine
     marks = tmp_path / 'marks'
@@ -53,7 +53,7 @@ def test_ray_makes_runs_and_makes_those_again_that_killed_their_process(tmp_path
 
 
 def test_more_jobs_than_a_cluster_has_processors_do_not_wait_for_each_other(tmp_path, monkeypatch):
-    pytest.importorskip('ray', reason='Ray is not installed here: the extra [cluster]')
+    pytest.importorskip('ray.data', reason='Ray Data is not installed here: [cluster]')
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join(sys.path))

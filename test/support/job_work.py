@@ -38,6 +38,9 @@ def logged(item):
     (folder / f'{name}.{number}').write_text(str(os.getpid()))
     if number < item.get('kills', 0):
         os.kill(os.getpid(), signal.SIGKILL)
+    if number < item.get('orphans', 0):      # as when a machine is lost with what has started it
+        os.kill(os.getppid(), signal.SIGKILL)
+        threading.Event().wait(600.0)
     if 'waits' in item:
         threading.Event().wait(item['waits'])
     if 'breaks' in item:
