@@ -34,6 +34,8 @@ sys.path.insert(0, str(REPOSITORY))
 from kinema4d_ros.episodes import Episode  # noqa: E402
 from kinema4d_ros.errors import Kinema4DError  # noqa: E402 - after the path
 from kinema4d_ros.evaluation import hidden_obstacles  # noqa: E402
+from kinema4d_ros.evaluation.camera_outcomes import (  # noqa: E402
+    camera_outcomes_markdown, SIMULATIONS)
 from kinema4d_ros.evaluation.prechecks import PrecheckRow  # noqa: E402
 from kinema4d_ros.evaluation.report import EpisodeReport, write_report  # noqa: E402
 from kinema4d_ros.evaluation.report.depict import described  # noqa: E402
@@ -41,7 +43,8 @@ from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
     camera_figures, camera_markdown, missed_camera_goals)
 from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
 from kinema4d_ros.evaluation.several_cameras import several_cameras_markdown  # noqa: E402
-from kinema4d_ros.evaluation.stages import do_stage, Evaluation, has_several_cameras  # noqa: E402
+from kinema4d_ros.evaluation.stages import (  # noqa: E402
+    BY_CAMERAS, do_stage, Evaluation, has_several_cameras, WITH_NEIGHBOURS)
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 from kinema4d_ros.jobs import open_pool, PoolSettings  # noqa: E402
 
@@ -74,6 +77,11 @@ def main() -> int:
     parser.add_argument('--views', type=int, default=4, metavar='N',
                         help='episodes of several cameras that are judged by one, two, ... of them '
                         '(default: %(default)s)')
+    parser.add_argument('--outcomes', type=int, default=0, metavar='N',
+                        help='episodes of several cameras whose outcome is foreseen by one, two, '
+                        '... of them (default: %(default)s)')
+    parser.add_argument('--neighbours', action='store_true', help='those once more with '
+                        f'physics.neighbours {SIMULATIONS}, which takes some seconds each')
     parser.add_argument('--strict', action='store_true', help='exit status 1 for a missed goal')
     options = parser.parse_args()
     paths = sorted({str(path) for given in options.episodes for path in (
@@ -95,6 +103,10 @@ def main() -> int:
                              evaluation, options.hide)
             views = of_some([path for path in paths if has_several_cameras(path)],
                             'several cameras', evaluation, options.views)
+            several = [path for path in paths if options.outcomes and has_several_cameras(path)]
+            by_cameras = of_some(several, BY_CAMERAS, evaluation, options.outcomes)
+            watched = of_some(several if options.neighbours else [], WITH_NEIGHBOURS, evaluation,
+                              options.outcomes)
     except KeyboardInterrupt:
         print(f'\nstopped; what is done is in {kept}, and the same command goes on from there',
               file=sys.stderr)
@@ -116,6 +128,8 @@ def main() -> int:
               'real_camera_rows': [dataclasses.asdict(row) for row in cameras],
               'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
               'several_cameras': [dataclasses.asdict(row) for row in views],
+              'outcomes_by_cameras': [as_record(row) for row in by_cameras],
+              'outcomes_by_cameras_with_neighbours': [as_record(row) for row in watched],
               'missed_goals': missed,
               'unread': unread, 'failed': evaluation.failures,
               'episodes': [as_record(row) for row in rows]}
@@ -124,13 +138,15 @@ def main() -> int:
                       *(markdown(name, figures) for name, figures in sections.items()),
                       *([camera_markdown(real)] if real else []),
                       hidden_obstacles.markdown(hidden), several_cameras_markdown(views),
-                      details(rows)])
+                      camera_outcomes_markdown(by_cameras),
+                      camera_outcomes_markdown(watched, SIMULATIONS), details(rows)])
     (options.out / 'report.md').write_text(text)
     print(markdown('All', sections['all']))
     if real:
         print(camera_markdown(real))
     print(hidden_obstacles.markdown(hidden))
     print(several_cameras_markdown(views))
+    print(camera_outcomes_markdown(by_cameras), camera_outcomes_markdown(watched, SIMULATIONS))
     for line in missed:
         print(f'goal missed: {line}')
     for line in evaluation.failures:
@@ -197,7 +213,7 @@ def as_record(row: PrecheckRow) -> dict:
                             'sigma_m': sample.sigma, 'link': sample.link}
                            for sample in verdict.clearances],
             'true_clearances_m': finite(row.true_clearances), 'seconds': dict(row.seconds),
-            'cpu_seconds': row.cpu_seconds,
+            'cpu_seconds': row.cpu_seconds, 'cameras': list(row.cameras),
             'against': [f'{f.severity.name} {f.code.name}: {f.message}' for f in row.against]}
 
 

@@ -41,6 +41,7 @@ class PrecheckRow:
     #: [m] true clearances at the times of `verdict.clearances`, NaN where it is not known
     true_clearances: tuple[float, ...] = ()
     cpu_seconds: float = 0.0     # of tiers 0 and 1 together
+    cameras: tuple[str, ...] = ()    # that it was judged by; () for all that there are
 
     @property
     def name(self) -> str:
@@ -162,17 +163,25 @@ class EpisodePrechecker:
         self._settings = settings or PrecheckSettings()
         self._simulators: dict[str, ShadowSimulator] = {}      # by robot description
 
-    def verdict(self, episode: Episode) -> Verdict:
-        """Judge the trajectory of an episode from its observation, whatever came of it."""
+    def verdict(self, episode: Episode, cameras: tuple[str, ...] = ()) -> Verdict:
+        """
+        Judge the trajectory of an episode from its observation, whatever came of it.
+
+        :param cameras: names, the first one first; () for all.
+        """
         told = rubric_of(episode)         # a data set of others has none
         goal = Goal.of(told, str(episode.path)) if told else None
-        return self.simulator(episode).precheck(episode.observation(), episode.trajectory,
-                                                goal=goal)
+        simulator = self.simulator(episode)
+        if cameras:
+            simulator.forget()        # what the others showed
+        return simulator.precheck(episode.observation(cameras=cameras or None),
+                                  episode.trajectory, goal=goal)
 
-    def __call__(self, path: str | Path) -> PrecheckRow:
+    def __call__(self, path: str | Path, cameras: tuple[str, ...] = ()) -> PrecheckRow:
         """
         Judge the trajectory of an episode from its observation, and look up what came of it.
 
+        :param cameras: names, the first one first; () for all.
         :raises EpisodeError: when the file cannot be read, or does not say how it ended.
         """
         episode = Episode.open(path)
@@ -182,13 +191,13 @@ class EpisodePrechecker:
                                'nothing to compare with; give episodes with a label')
         simulator = self.simulator(episode)
         cpu = time.process_time()
-        verdict = self.verdict(episode)
+        verdict = self.verdict(episode, cameras)
         cpu = time.process_time() - cpu
         metadata = episode.metadata
         return PrecheckRow(
             str(path), metadata.suite, metadata.kind, metadata.task_text,
             dataclasses.replace(verdict, latencies=dict(verdict.latencies)), success,
-            labels_of(episode), true_clearances(episode, verdict, simulator), cpu)
+            labels_of(episode), true_clearances(episode, verdict, simulator), cpu, cameras)
 
     def simulator(self, episode: Episode) -> ShadowSimulator:
         """Return the simulator of the episode's robot, made and warm."""

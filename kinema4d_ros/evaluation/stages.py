@@ -13,6 +13,7 @@ from typing import Any
 
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.evaluation.camera_outcomes import judge_by_cameras, SIMULATIONS
 from kinema4d_ros.evaluation.comparison import Comparison
 from kinema4d_ros.evaluation.episode_lineage import episode_lineage
 from kinema4d_ros.evaluation.hidden_obstacles import (checker_of, hidden_obstacle_rows,
@@ -28,6 +29,7 @@ from kinema4d_ros.jobs import (ended_by_sigterm, FailureKind, Job, JobPool, JobR
 
 
 JUDGING = 'judging'
+BY_CAMERAS, WITH_NEIGHBOURS = 'outcomes by cameras', 'outcomes by cameras with neighbours'
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,24 @@ def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:
     return _several_cameras()(path)
 
 
+def outcomes_by_cameras(path: str) -> list[PrecheckRow]:
+    """Return the rows of an episode by one, two, ... of its cameras."""
+    return judge_by_cameras(path)
+
+
+def outcomes_with_neighbours(path: str) -> list[PrecheckRow]:
+    """Return the same where simulations refuse what moves neighbours."""
+    return judge_by_cameras(path, SIMULATIONS)
+
+
 STAGES: Mapping[str, EvaluationStage] = {stage.name: stage for stage in (
     EvaluationStage(JUDGING, precheck, PrecheckRow),
     EvaluationStage('predicting', predict, Depicted),
     EvaluationStage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
     EvaluationStage('hiding', hide, tuple[HiddenObstacleRow, ...]),
-    EvaluationStage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]))}
+    EvaluationStage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]),
+    EvaluationStage(BY_CAMERAS, outcomes_by_cameras, tuple[PrecheckRow, ...]),
+    EvaluationStage(WITH_NEIGHBOURS, outcomes_with_neighbours, tuple[PrecheckRow, ...]))}
 """By name, in the order in which they are done."""
 
 

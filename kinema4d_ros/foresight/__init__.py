@@ -7,6 +7,7 @@ from kinema4d_ros.on_demand import on_demand
 
 if TYPE_CHECKING:      # for editors, type checkers, and on_demand
     from kinema4d_ros.foresight.body import Body
+    from kinema4d_ros.foresight.body_points import points_of_body
     from kinema4d_ros.foresight.fingers import can_grasp, Fingers
     from kinema4d_ros.foresight.grasp_settings import GraspSettings
     from kinema4d_ros.foresight.graspability import Graspability, Hold
@@ -19,7 +20,7 @@ if TYPE_CHECKING:      # for editors, type checkers, and on_demand
 __all__ = [
     'Backdrop', 'Body', 'Fingers', 'FixturePart', 'GraspSettings', 'Graspability', 'HandLook',
     'Held', 'HeldMemory', 'Hold', 'MovingBody', 'Story', 'StoryEvent', 'Target', 'Told',
-    'best_story', 'can_grasp', 'uncovered',
+    'best_story', 'can_grasp', 'points_of_body', 'uncovered',
 ]
 if not TYPE_CHECKING:      # or no type checker would find a name that is misspelt
     __getattr__ = on_demand(__name__)

@@ -13,6 +13,7 @@ from kinema4d_ros.camera.points import inside_box
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.foresight.attached import body_of
 from kinema4d_ros.foresight.body import Body
+from kinema4d_ros.foresight.body_points import seen_by_others
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
 from kinema4d_ros.foresight.grasp_settings import GraspSettings
 from kinema4d_ros.foresight.graspability import Graspability, Hold, judge_grip
@@ -52,7 +53,8 @@ class Story(Told):
 
     def __init__(self, scene: SceneView, robot: RobotRollout,
                  settings: GraspSettings = GraspSettings(), *, pictures: bool = True,
-                 suppose_held: bool = False, parts: Sequence[FixturePart] = ()):
+                 suppose_held: bool = False, parts: Sequence[FixturePart] = (),
+                 whole: Scene | None = None):
         """
         Make the story of one rollout.
 
@@ -64,7 +66,9 @@ class Story(Told):
         :param suppose_held: whether what the fingers close on follows them though it will not be
             held, as for who asks what that would touch; otherwise it stays.
         :param parts: of fixtures, that the hand takes along where it grasps or pushes them.
+        :param whole: of several cameras: what the others see of a thing tells how it is grasped.
         """
+        self._whole = whole if whole is not None and len(whole.measuring) > 1 else None
         self._suppose_held = suppose_held
         self.grips: dict[int, Graspability] = {}
         self.landings: dict[int, str] = {}
@@ -177,7 +181,11 @@ class Story(Told):
             return None
         touched &= segment.mask
         body = self._seen_body(segment)
-        grip = judge_grip(self._fingers, motion, self._points[segment.mask], body.vertices)
+        seen, behind = self._points[segment.mask], body.vertices
+        if self._whole is not None:
+            more = seen_by_others(self._whole, self._whole.views.index(self._scene), body)
+            seen, behind = np.concatenate([seen, more]), np.concatenate([behind, more])
+        grip = judge_grip(self._fingers, motion, seen, behind)
         if self._is_lost(grip, motion):
             return None
         self.grips[len(self.bodies)] = grip
@@ -366,7 +374,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
         story = Story(view, seen_from(
             robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
                 view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
-            pictures=pictures, suppose_held=suppose_held, parts=parts)
+            pictures=pictures, suppose_held=suppose_held, parts=parts, whole=scene)
         story.source = scene.views.index(view)
         kinds = {each.event.kind for each in story.events}
         tells = 0 if EventKind.UNSEEN_SPACE in kinds else \

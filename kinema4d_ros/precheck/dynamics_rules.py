@@ -46,6 +46,8 @@ class DynamicsRules:
 
     outcome: bool = False     # tier 1 foresees by simulation what is pushed and where it ends
     members: int = 1          # of that simulation's ensemble, 1 or more
+    #: simulations by which tier 1 refuses what moves things beside the goal; 0: none
+    neighbours: int = 0
     #: [m] that anything but what the hand grasps may be pushed or dragged along, LEAST_PUSH or
     #: more
     may_push: float = 0.01
@@ -74,6 +76,8 @@ class DynamicsRules:
                 f'push, got {self.may_push}')
         if self.members < 1:
             raise ConfigurationError(f'members must be 1 or more, got {self.members}')
+        if self.neighbours < 0:
+            raise ConfigurationError(f'neighbours must be 0 or more, got {self.neighbours}')
         for name in EVENT_RULES:
             try:
                 object.__setattr__(self, name, Consequence(getattr(self, name)))

@@ -128,6 +128,13 @@ class Goal:
             _stated_parts(self), key=lambda part: (part.direction or part.axis) is not None)}
         return tuple(boxes.values())
 
+    @property
+    def places(self) -> tuple[Region, ...]:
+        """Where things are to go, and where those are that it says are to move."""
+        return (*(rule.region for rule in self.rules if rule.region is not None),
+                *(() if self.starts_in is None else (self.starts_in,)),
+                *(place for part in self.parts for place in part.places))
+
     def _meant(self, outcome: Outcome) -> list[MovedObject]:
         """Return the moved objects that may be meant."""
         of_part = any(rule.is_of_part for rule in self.rules)

@@ -14,6 +14,7 @@ import numpy as np
 from kinema4d_ros.camera import RobotRenderer
 from kinema4d_ros.foresight import best_story, can_grasp, FixturePart, Held, Story
 from kinema4d_ros.precheck.assessment import NO_MOTION
+from kinema4d_ros.precheck.goal_rules import Region
 from kinema4d_ros.precheck.look import Look, LookMaker, LookMemory
 from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
@@ -151,13 +152,14 @@ class RobotChecker:
 
     def tier1(self, observation: Observation, trajectory: JointTrajectory,
               start: Mapping[str, float] | None = None,
-              parts: Sequence[FixturePart] = ()) -> Tier1Result:
+              parts: Sequence[FixturePart] = (), places: Sequence[Region] = ()) -> Tier1Result:
         """
         Check the motion against the scene that the observation shows.
 
         :param start: joints where the motion starts [rad or m], maybe a StartState; None for those
             of the observation. Where the robot is in the image, only the observation says.
         :param parts: of fixtures, that are meant to move: the hand may take them along.
+        :param places: where things are meant to go: what stands there may be moved by them.
         """
         if not observation.has_depth and not _knows_space(observation):
             return Tier1Result((not_checked(
@@ -194,6 +196,10 @@ class RobotChecker:
             clearance = min(clearance, its_clearance, key=lambda c: c.minimum)
         told = outcome.findings() if simulated is None else (
             *simulated, *outcome.swept, *outcome.doubts)
+        if self.settings.physics.neighbours and not any(
+                f.severity > Severity.INFO for f in (*findings, *told)):      # else it is no PASS
+            told += self._simulated.neighbours(outcome, scene, motion, self.settings.physics,
+                                               places)
         return Tier1Result(findings + told, clearance, outcome)
 
     def local_clearance(self, observation: Observation) -> LocalClearance:

@@ -115,7 +115,7 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
         return
     with assessment.tier(1, report=report):
         result = checker.tier1(observation, trajectory, start,
-                               () if goal is None else goal.fixture_parts)
+                               *(() if goal is None else (goal.fixture_parts, goal.places)))
         assessment.add(1, *result.findings)
         assessment.measure(**result.measured)
         if goal is not None and result.outcome is not None:

@@ -10,6 +10,8 @@ import numpy as np
 
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.precheck.dynamics_rules import DynamicsRules
+from kinema4d_ros.precheck.goal_rules import Region
+from kinema4d_ros.precheck.neighbours import moved_neighbours
 from kinema4d_ros.precheck.outcome import MovedObject, Outcome
 from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.scene import Scene
@@ -43,12 +45,10 @@ class SimulatedOutcome:
 
         :param geometric: the outcome as geometry foresees it.
         """
-        from kinema4d_ros.world_model.physics import reconstruct_all, Tale
+        from kinema4d_ros.world_model.physics import Tale
 
         try:
-            if self._seen is None or self._seen[0] is not scene:
-                self._seen = scene, reconstruct_all(scene, self._largest, pictures=False)
-            reconstruction = self._seen[1]
+            reconstruction = self._reconstructed(scene)
             if reconstruction is None:
                 return geometric, (not_checked(
                     'no level surface is seen that things could stand on, so what the motion does '
@@ -67,6 +67,33 @@ class SimulatedOutcome:
             members=tuple(_ends(tale, geometric, run)
                           for run in range(len(tale.ensemble.runs))))
         return outcome, found
+
+    def neighbours(self, geometric: Outcome, scene: Scene, motion: RobotRollout,
+                   rules: DynamicsRules, places: Sequence[Region]) -> tuple[Finding, ...]:
+        """
+        Return what speaks against a motion since things are moved that nobody meant.
+
+        :param places: where the goal wants things to go.
+        """
+        from kinema4d_ros.world_model.physics import Tale
+
+        try:
+            reconstruction = self._reconstructed(scene)
+            if reconstruction is None:      # and so is nothing that could be moved
+                return ()
+            tale = Tale(reconstruction, scene.views[reconstruction.source], motion,
+                        members=rules.neighbours, pictures=False)
+        except Kinema4DError as error:
+            return (not_checked('what the motion does to things beside the goal could not be '
+                                f'simulated: {error}'),)
+        return moved_neighbours(tale.ensemble, tale.world.things, geometric, places)
+
+    def _reconstructed(self, scene: Scene) -> Reconstruction | None:
+        from kinema4d_ros.world_model.physics import reconstruct_all
+
+        if self._seen is None or self._seen[0] is not scene:
+            self._seen = scene, reconstruct_all(scene, self._largest, pictures=False)
+        return self._seen[1]
 
     def forget(self) -> None:
         """Forget the scene."""

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.camera.scene_agreement import scene_agreement
 from kinema4d_ros.episodes import Episode
+from kinema4d_ros.evaluation.camera_outcomes import camera_outcomes_markdown, judge_by_cameras
 from kinema4d_ros.evaluation.degraded_camera import degrade, Degradation, with_ball
 from kinema4d_ros.evaluation.prechecks import EpisodePrechecker
 from kinema4d_ros.evaluation.several_cameras import (
@@ -161,3 +162,17 @@ def test_the_table_counts_what_it_says():
     assert '1/2 (9.5 to 90.5 %) | 1/1' in text
     assert '0/0' in text and '| dangerous, PASS: as recorded | 0/0 (0.0 to 100.0 %) | 1/1' in text
     assert several_cameras_markdown(rows[:2]) == ''
+
+
+def test_outcomes_are_judged_by_each_set_of_cameras():
+    rows = judge_by_cameras(EPISODE)
+    assert [row.cameras for row in rows] == [('camera',), ('camera', 'wrist')]
+    assert all(row.status is Status.PASS and row.success and row.predicted for row in rows)
+    wrong = [dataclasses.replace(row, labels=dataclasses.replace(row.labels, touched=True))
+             for row in rows[1:]]
+    text = camera_outcomes_markdown([*rows, *wrong])
+    assert '| figure | camera | camera, wrist | goal |' in text
+    assert '| episodes | 1 | 2 |' in text
+    assert '| missed danger (PASS) | 0/0 (0.0 to 100.0 %) | 1/1 (20.7 to 100.0 %) | at most' in text
+    assert camera_outcomes_markdown(rows[:1]) == ''
+    assert '## Outcomes by cameras, by 8 simulations' in camera_outcomes_markdown(rows, 8)

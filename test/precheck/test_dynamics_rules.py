@@ -178,3 +178,26 @@ def test_every_rule_takes_each_consequence(name):
 def test_rules_that_are_none_are_refused(values, message):
     with pytest.raises(ConfigurationError, match=message):
         DynamicsRules(**values)
+
+
+@needs_mujoco
+def test_what_moves_a_neighbour_is_no_pass_and_what_stands_at_the_goal_may_be_moved():
+    """A can is put down where it overlaps the edge of a box by less than geometry allows."""
+    place = (-0.05, -0.2)
+    world = World().add(RED, can(.03, .08, (0.1, 0.15, 0)), box((.05, .05, .04), (-0.001, -0.2, 0)))
+    path = pick_and_place((0.1, 0.15), place, 0.02, 0.022)
+    assert verdict(world, path).status is Status.PASS
+    rules = DynamicsRules(neighbours=4)
+    found = verdict(world, path, rules)
+    (moved,) = [f for f in found.findings if f.code is FindingCode.PUSHED]
+    assert found.status is Status.UNSURE and 'simulations' in moved.message
+    np.testing.assert_allclose(moved.point_base[:2], (-0.001, -0.2), atol=0.02)
+    beside, there = (Goal.of({'above': {'region': {'low': [x, y, 0.0], 'high': [
+        x + 0.1, y + 0.1, 0.3]}}}) for x, y in ((-0.2, -0.25), (-0.06, -0.25)))
+    assert verdict(world, path, rules, beside).status is Status.UNSURE
+    assert verdict(world, path, rules, there).status is Status.PASS
+
+
+def test_fewer_than_no_simulations_of_neighbours_are_refused():
+    with pytest.raises(ConfigurationError, match='neighbours must be 0 or more, got -1'):
+        DynamicsRules(neighbours=-1)

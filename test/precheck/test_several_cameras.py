@@ -285,3 +285,20 @@ def test_what_is_grasped_is_gone_from_what_all_cameras_see(shadow):
         verdict = judge(shadow, observation(*seen), pick)
         assert len(said(verdict, FindingCode.GRASP)) == 1
         assert verdict.status is Status.PASS, verdict.summary
+
+
+def test_what_one_camera_sees_under_a_finger_the_other_cannot(shadow):
+    """The edge of what is grasped is behind a screen for the front camera, which sees the rest."""
+    screen = World().add(BLUE, box((0.01, 0.11, 0.12), (0.12, 0.087, 0.0)))
+    thing = [(RED, [box((0.05, 0.04, 0.06), (0, 0, 0)), box((0.03, 0.02, 0.03), (0, 0.028, 0))])]
+    down = cameras.whole((*UP, 0.06), (0, 0, 0.005, 0.06), (0, 0, 0.005, 0.06),
+                         (0, 0, 0.005, 0.0), (*UP, 0.0))
+    front, back = (view(screen, name, place, gap=0.06, things=thing)
+                   for name, place in (('front', FRONT), ('back', BACK)))
+    codes = FindingCode.GRASP, FindingCode.UNDECIDED, FindingCode.CLOSED_ON_NOTHING
+    (alone,) = said(judge(shadow, observation(front, gap=0.06), down), *codes)
+    assert alone.code is FindingCode.GRASP
+    verdict = judge(shadow, observation(front, back, gap=0.06), down)
+    (together,) = said(verdict, *codes)
+    assert together.code is FindingCode.CLOSED_ON_NOTHING and verdict.status is not Status.PASS
+    assert 'with one finger' in together.message

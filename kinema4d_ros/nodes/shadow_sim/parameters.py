@@ -322,6 +322,9 @@ TABLE_ROWS = (
           'needs MuJoCo (requirements/physics.txt) and about half a second'),
     _rule('physics.members', 'Simulations under other assumptions, in tier 1', minimum=1,
           maximum=32),
+    _rule('physics.neighbours', 'Simulations by which tier 1 refuses (UNSURE) what else would '
+          'pass, where half of them move something by 1 mm or 1 degree that is neither carried nor '
+          'where the goal wants something to go; 8 take about a second. 0: none', maximum=32),
     _rule('physics.may_push', 'How far anything but what the hand grasps may be pushed or dragged '
           'along; a simulation tells of no push below 1 cm', unit='m', minimum=LEAST_PUSH,
           maximum=10.0),

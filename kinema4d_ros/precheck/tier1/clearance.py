@@ -8,12 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from kinema4d_ros.foresight import Body, Story
-from kinema4d_ros.foresight.hull import depth_in
+from kinema4d_ros.foresight import points_of_body, Story
 from kinema4d_ros.precheck.settings import Tier1Settings
 from kinema4d_ros.precheck.tier1.timeline import Timeline, timeline_of, Track
 from kinema4d_ros.robot import DistanceFields
@@ -22,10 +18,7 @@ from kinema4d_ros.types import RobotRollout
 
 _STILL = 1e-4         # [m] a link that moves less has not moved
 _NEARER = 0.002       # [m] a link that comes nearer to a point by less has not come nearer
-_BESIDE = 0.02        # [m] beside the hull of a body that one view saw, where its back may be
 _INSIDE = 0.008       # [m] beside it that still is inside
-_JOINED = 0.01        # [m] points closer than this hang together
-_SUPPORT = 0.006      # [m] above what a body stands on
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,32 +157,9 @@ def _gone_elsewhere(scene: ScenePoints, story: Story, own: np.ndarray, gone: np.
     no_view = scene.pixels[:, 0] < 0      # of which nobody has taken out what is held
     for moving in story.bodies:
         if moving.held is not None:
-            gone[_of_body(scene, moving.body, no_view)] = 0
+            gone[points_of_body(scene, moving.body, no_view)] = 0
         else:
-            gone[_of_body(scene, moving.body, ~own)] = moving.first_frame
-
-
-def _of_body(scene: ScenePoints, body: Body, among: np.ndarray) -> np.ndarray:
-    """
-    Return the indices of points that are of a body which one view has seen.
-
-    Those are the points in its hull, or within `_BESIDE` of it and connected with those: nobody
-    saw its back from there. What it stands on stays.
-    """
-    if body.planes is None or not among.any():
-        return np.empty(0, int)
-    near = scene.cubes.within(body.vertices.min(0) - _BESIDE, body.vertices.max(0) + _BESIDE)
-    near = near[among[near]]
-    points = scene.points_base[near].astype(np.float64)
-    depth = depth_in(points, body.planes, np.eye(4))
-    near, depth, points = (each[(depth <= _BESIDE) & (points[:, 2] > body.bottom + _SUPPORT)]
-                           for each in (near, depth, points))
-    if not len(near):
-        return near
-    pairs = cKDTree(points).query_pairs(_JOINED, output_type='ndarray')
-    _, label = connected_components(coo_array(
-        (np.ones(len(pairs), bool), tuple(pairs.T)), shape=(len(near),) * 2), directed=False)
-    return near[np.isin(label, label[depth <= _INSIDE])]
+            gone[points_of_body(scene, moving.body, ~own)] = moving.first_frame
 
 
 def between_fingers(scene: ScenePoints, story: Story | None) -> np.ndarray:
@@ -202,7 +172,7 @@ def between_fingers(scene: ScenePoints, story: Story | None) -> np.ndarray:
     for target in story.targets:
         found[own] |= target.mask[rows, columns]
         if not own.all():
-            found[_of_body(scene, target.body, ~own)] = True
+            found[points_of_body(scene, target.body, ~own)] = True
     return found
 
 

@@ -31,9 +31,9 @@ class Tale(Told):
     """
     What a simulation says happens during one rollout.
 
-    Besides the attributes of `Told`: ``ensemble``, the runs; ``things``, the Thing of each of
-    ``bodies``, with its number in the runs; ``sigmas``, for each of ``bodies`` how well its place
-    is known in each frame, (T,) [m] per axis.
+    Besides the attributes of `Told`: ``world``, that is simulated; ``ensemble``, the runs;
+    ``things``, the Thing of each of ``bodies``, with its number in the runs; ``sigmas``, for each
+    of ``bodies`` how well its place is known in each frame, (T,) [m] per axis.
     """
 
     def __init__(self, reconstruction: Reconstruction, view: SceneView, robot: RobotRollout, *,
@@ -51,7 +51,7 @@ class Tale(Told):
         :param check: called between pieces of work; it may raise to stop.
         :raises WorldModelError: no simulation was stable.
         """
-        world = reconstruction.world(robot)
+        self.world = world = reconstruction.world(robot)
         self.ensemble = run_ensemble(world, robot, motion_of(robot, _SETTLE), seed=seed,
                                      members=members, threads=threads, check=check)
         if not self.ensemble.runs:
