@@ -187,6 +187,18 @@ class TransformTree:
                 self._refuse_contradiction(above)
         return None
 
+    def highest(self, frame: str) -> tuple[str, np.ndarray]:
+        """
+        Return the highest frame above one, itself where there is none, and T_highest_frame.
+
+        :raises ContradictionError: two sources differ on a frame on the way to it.
+        """
+        with self._lock:
+            path = _path(self._parents, _name(frame))
+            for below in path:
+                self._refuse_contradiction(below)
+            return path[-1], _chain(self._parents, path[0], path[-1])
+
     def lookup(self, target: str, source: str) -> Lookup:
         """
         Return T_target_source.

@@ -250,20 +250,28 @@ def _stated_parts(goal: Goal) -> list[FixturePart]:
     return found
 
 
+def _stated_ways(goal: Goal) -> list[tuple[Region, str, tuple[float, float, float] | None]]:
+    """Return of each rule about a part where that is, how it moves, and along or about what."""
+    found = [way for each in goal.parts for way in _stated_ways(each)]
+    if goal.starts_in is not None:
+        found += [(goal.starts_in, rule.kind, rule.direction) for rule in goal.rules
+                  if rule.is_of_part]
+    return found
+
+
 def _why_no_part_moves_so(goal: Goal) -> str | None:
     """Return which part of a fixture would have to move in two ways; None for none."""
-    ways: dict[tuple[Any, Any], tuple[str, Any]] = {}
-    for part in _stated_parts(goal):
-        if (stated := part.direction or part.axis) is None:
-            continue
-        way = ('slide along' if part.direction else 'turn about'), stated
-        known = ways.setdefault((part.low, part.high), way)
-        if known[0] != way[0] or math.dist(known[1], way[1]) > _SAME_WAY:
-            one, other = (f'{said} [{", ".join(f"{each:.3g}" for each in of)}]'
-                          for said, of in (known, way))
-            return (f'the part of a fixture in the box {list(part.low)} to {list(part.high)} is to '
-                    f'{one} and to {other}; a part has one joint, so state one of them, or a box '
-                    'for each part')
+    kinds: dict[Region, str] = {}
+    ways: dict[Region, tuple[float, float, float]] = {}
+    for box, kind, way in _stated_ways(goal):
+        where = f'the part of a fixture in the box {list(box.low)} to {list(box.high)} is to '
+        end = '; a part has one joint, so state one of them, or a box for each part'
+        if kinds.setdefault(box, kind) != kind:
+            return f'{where}slide (slides_by) and to turn (turns_by){end}'
+        if way is not None and math.dist(known := ways.setdefault(box, way), way) > _SAME_WAY:
+            one, other = (f'[{", ".join(f"{each:.3g}" for each in of)}]' for of in (known, way))
+            move = 'slide along' if kind == 'slides_by' else 'turn about'
+            return f'{where}{move} {one} and to {move} {other}{end}'
     return None
 
 

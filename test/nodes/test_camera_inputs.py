@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 from camera_desk import CAMERAS, HAND, MS, ROBOT, SPEED
-from graph import CAMERA_FRAME
+from graph import CAMERA_FRAME, HEIGHT, WIDTH
 
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
@@ -178,3 +178,23 @@ def test_each_of_several_cameras_has_topics_of_what_it_would_see():
     assert {'predicted/wrist/image', 'predicted/front/points', 'predicted/wrist/camera_info',
             'predicted/wrist/frame', 'robot/wrist/mask'} <= more
     assert not [topic for topic in more if 'joint_states' in topic]
+
+
+@pytest.mark.parametrize('moves, turned_off', [(False, False), (True, False), (False, True)])
+def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turned_off):
+    desk = desk(depth_images=2 if turned_off else 5)
+    desk.speed = SPEED if moves else 0.0
+    rng = np.random.default_rng(4)
+    for _ in range(6):
+        desk.now += 34 * MS
+        desk.feel(desk.now)
+        depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
+        depth[rng.random(depth.shape) < 0.2] = np.nan      # an edge, or what is rather dark
+        depth[:8, :8] = np.nan                              # something black
+        desk.show('front', desk.now, depth=depth)
+        desk.show('wrist', desk.now)
+    view = next(each for each in desk.look().observation.views if each.name == 'front')
+    assert np.isnan(view.depth[:8, :8]).all()
+    left = np.isnan(view.depth[8:]).mean()
+    assert left < 0.05 if not moves and not turned_off else left > 0.15
+    assert np.nanmax(view.depth) == 1.5

@@ -87,6 +87,34 @@ def test_a_client_gets_what_passed_and_holds_still_otherwise():
     assert policy.begun == [('go', 0)]
 
 
+def test_one_policy_serves_one_client_at_a_time():
+    policy = Stepping()
+    with serve_policy(policy, KEYS, port=0) as server, client(server.address) as first:
+        first.act(SEEN)
+        with client(server.address) as second, \
+                pytest.raises(PolicyError, match='another client is in a task with this policy'):
+            second.act(SEEN)
+        first.act(SEEN)
+        assert (policy.asked, policy.begun) == (2, [('go', 0)])       # its task goes on
+        first.close()
+        with client(server.address) as third:
+            assert third.act(SEEN).shape == (3, len(NAMES))
+
+
+def test_each_client_has_a_policy_of_its_own_where_one_is_made_for_each():
+    made = []
+
+    def make():
+        made.append(Stepping())
+        return made[-1]
+
+    with serve_policy(make, KEYS, port=0) as server, client(server.address) as first, \
+            client(server.address) as second:
+        for each in (first, second, first):
+            each.act(SEEN)
+    assert sorted(policy.asked for policy in made) == [1, 2]
+
+
 def test_the_best_of_several_samples_is_passed_on():
     class Wandering(Stepping):
         def act(self, observation):

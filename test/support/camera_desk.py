@@ -36,7 +36,7 @@ class Desk:
         self.inputs = Inputs(node, self.values, TransformTree())
         self.finder = CameraFinder(ROBOT, extrinsics_of(self.values), TransformTree())
         self.begin = self.now = time.time_ns()
-        self.sent = {}
+        self.sent, self.speed = {}, SPEED
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
 
     def describe(self, urdf=URDF):
@@ -46,7 +46,7 @@ class Desk:
 
     def joints(self, stamp):
         """Return where the joints are at a stamp."""
-        return READY | {'shoulder_pan_joint': SPEED * (stamp - self.begin) * 1e-9}
+        return READY | {'shoulder_pan_joint': self.speed * (stamp - self.begin) * 1e-9}
 
     def put(self, topic, message, sender=0):
         """Hand a message to the callback of its subscription, as from one of its publishers."""
@@ -64,7 +64,7 @@ class Desk:
         self.put('joint_states', joint_state_message(self.joints(stamp), self.header(stamp)))
 
     def show(self, name, stamp, *, depth=1.5, sender=0, frame=None):
-        """Hand over one look of a camera; `depth` [m] is that of a wall, None without one."""
+        """Hand over one look of a camera; `depth` [m] is that of a wall or an image, or None."""
         header = self.header(stamp, frame or FRAMES[name])
         shape = (HEIGHT, WIDTH)
         self.put(f'{name}/camera_info', camera_info_message(self.camera, header), sender)

@@ -14,6 +14,7 @@ from kinema4d_ros.bridge import images
 from kinema4d_ros.bridge.graph import publishers
 from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.camera.flicker import fill_flicker, has_holes
 from kinema4d_ros.errors import ContradictionError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_messages import calibration_of, differ, registered_depth
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
@@ -25,6 +26,8 @@ from kinema4d_ros.nodes.shadow_sim.received import Received, RECENT
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import CameraView, FindingCode
 
+FLICKER = 0.35           # [s] beside a depth image that others may be, to fill its holes
+_STANDS = 0.002          # [rad or m] joints that moved less stand still
 _KEPT = 8                # images and depth images, of which a pair of about one time is chosen
 
 
@@ -103,8 +106,8 @@ class CameraInput:
                      lambda message: calibration.rectify(images.rgb_image(message)))
         depth = None
         if depth_entry is not None:
-            depth = read(self.depth_topic, depth_entry, lambda message: (
-                calibration.rectify_depth(registered_depth(message, stamped, image.shape[:2]))))
+            depth = calibration.rectify_depth(self._steady(
+                depth_entry, stamped, image.shape[:2], robot, joints, own))
         self._warn_of_body_frame(finder, frame)
         try:
             pose = finder.find(frame, joints.positions, self.name).moved(
@@ -176,6 +179,37 @@ class CameraInput:
             return newest, self._joints.at(robot, newest, within_ns, values), None
         self._note_depth_apart(best[0], within_ns)
         return best
+
+    def _steady(self, entry: Entry, frame: str, shape: tuple[int, int], robot: Robot,
+                joints: JointStates, values: Mapping[str, Any]) -> np.ndarray:
+        """
+        Return a depth image (H, W) float32 [m] in which holes that flicker are filled.
+
+        Other depth images count only while the robot stands as it did at this one: else a link
+        that came or went would be measured where it is not, and a camera on it be elsewhere.
+        """
+        def decoded(of: Entry) -> np.ndarray:
+            depth: np.ndarray = self._received.read(
+                self.depth_topic, of, lambda message: registered_depth(message, frame, shape))
+            return depth
+
+        depth = decoded(entry)
+        most = values.get('depth_images', 1)
+        if most < 3 or self._depth is None or not has_holes(depth):
+            return depth
+        within_ns, others = round(values['sync_tolerance'] * NS), list[np.ndarray]()
+        for other in self._depth.by_distance(entry.stamp_ns, round(FLICKER * NS)):
+            if len(others) == most - 1:
+                break
+            if other is entry:
+                continue
+            try:
+                there = self._joints.at(robot, other, within_ns, values).positions
+                if all(abs(there[name] - at) <= _STANDS for name, at in joints.positions.items()):
+                    others.append(decoded(other))
+            except (InputProblem, KeyError):     # it says nothing; this one is what is judged
+                continue
+        return fill_flicker(depth, others)
 
     def _without_depth(self, image: Entry, values: Mapping[str, Any]) -> InputProblem:
         """

@@ -16,6 +16,7 @@ from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.rclpy_compat import sequence_number
 from kinema4d_ros.bridge.transforms import TransformTree
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.shadow_sim.base_watch import BaseWatch
 from kinema4d_ros.nodes.shadow_sim.camera_input import CameraInput, FramedView
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.input_problem import (InputProblem, left_out_text,
@@ -55,8 +56,8 @@ class Inputs:
 
         :param values: snapshot of the parameters.
         :param tree: kept up to date from TF.
-        :param on_jump: called when the stamps of the images jump back: what was remembered of
-            them is of another time.
+        :param on_jump: called when the stamps of the images jump back, or the base has driven: what
+            was remembered of them is of another time, or place.
         :param robot: returns the robot whose joints are followed, for `Observation.trail`.
         """
         self._node, self._tree = node, tree
@@ -64,7 +65,7 @@ class Inputs:
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
         self._trail = Trail(node, robot, lambda of, now_ns: self._joints.newest(
-            of, now_ns, values).positions)
+            of, now_ns, values).positions, BaseWatch(tree), on_jump)
 
         def jumped() -> None:
             self._trail.clear()

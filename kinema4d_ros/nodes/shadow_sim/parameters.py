@@ -136,6 +136,11 @@ TABLE_ROWS = (
     Parameter('sync_tolerance', float, 0.05,
               'Depth and joint states this far from the image belong to it', unit='s',
               minimum=0.001, maximum=10.0),
+    Parameter('depth_images', int, 5,
+              'A hole in the depth image is filled where more than half of so many images, taken '
+              'within 0.35 s while the robot stood still, have one depth: holes of real cameras '
+              'flicker, those of black and glossy things do not; less than 3 for never',
+              minimum=1, maximum=8),
     Parameter('memory_rate', float, 1.0,
               'How often the scene is remembered between predictions, so that what the robot '
               'hides later is known; 0.0 never', unit='Hz', minimum=0.0, maximum=30.0,

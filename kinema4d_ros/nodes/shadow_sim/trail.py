@@ -10,6 +10,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from kinema4d_ros.errors import Kinema4DError
+from kinema4d_ros.nodes.shadow_sim.base_watch import BaseWatch
 from kinema4d_ros.robot import Robot, TrailMemory
 from kinema4d_ros.types import JointTrail
 
@@ -21,18 +22,23 @@ class Trail:
     """
     Looks at the joints again and again, and remembers where they were.
 
-    Where they are in doubt (silent, contradicted, without a time) nothing is remembered.
+    Where they are in doubt (silent, contradicted, without a time) nothing is remembered. Once the
+    base has driven, all is forgotten: places are remembered in the root link.
     """
 
     def __init__(self, node: Node, robot: Callable[[], Robot | None],
-                 joints: Callable[[Robot, int], Mapping[str, float]]):
+                 joints: Callable[[Robot, int], Mapping[str, float]], base: BaseWatch,
+                 on_moved: Callable[[], None] = lambda: None):
         """
         Begin without a place.
 
         :param robot: returns the robot of now; what was remembered of another is forgotten.
         :param joints: returns the positions of its joints at a ROS time [ns], or raises.
+        :param base: tells whether the base has moved.
+        :param on_moved: called when it has.
         """
         self._node, self._robot, self._joints = node, robot, joints
+        self._base, self._on_moved = base, on_moved
         self._lock = threading.Lock()
         self._of: Robot | None = None
         self._memory = TrailMemory(())
@@ -55,7 +61,7 @@ class Trail:
         :param seconds: before the stamp, and since; 0 for nowhere.
         """
         with self._lock:
-            if robot is not self._of or not seconds > 0:
+            if robot is not self._of or not seconds > 0 or self._has_moved(robot):
                 return None
             return self._memory.since(stamp_ns - round(seconds * _NS))
 
@@ -68,6 +74,14 @@ class Trail:
         except Kinema4DError:      # verdicts say it, where that matters
             return
         with self._lock:
-            if robot is not self._of:
+            if self._has_moved(robot) or robot is not self._of:
                 self._of, self._memory = robot, TrailMemory(robot.joint_names)
             self._memory.add(now_ns, positions)
+
+    def _has_moved(self, robot: Robot) -> bool:
+        """Forget all if the base has moved, and return whether it has."""
+        if not self._base.has_moved(robot.root_link):
+            return False
+        self._of = None
+        self._on_moved()
+        return True

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, cast, Protocol
 
 import numpy as np
 
@@ -49,8 +49,15 @@ class PolicySession:
     """Answers a client with the chunks of a policy."""
 
     def __init__(self, policy: Policy, translator: Translator, seed: int = 0,
-                 metadata: Mapping[str, Any] | None = None) -> None:
-        """Answer by `policy`, in the keys of `translator`; `seed` where a client states none."""
+                 metadata: Mapping[str, Any] | None = None,
+                 taken: list[PolicySession] | None = None) -> None:
+        """
+        Answer by `policy`, in the keys of `translator`; `seed` where a client states none.
+
+        :param taken: what answers the client whose task the policy is in, if any, where several
+            share it; None where the policy is of this client alone.
+        """
+        self._taken = taken
         self._policy, self._translator, self._seed = policy, translator, seed
         self._metadata = dict(metadata or {})
         self._instruction: str | None = None
@@ -76,11 +83,19 @@ class PolicySession:
         self._begin(prompt, int(seed))
 
     def _begin(self, instruction: str, seed: int) -> None:
+        if self._taken is not None:
+            if self._taken and self._taken[0] is not self:
+                raise PolicyError('another client is in a task with this policy, which has one '
+                                  'memory; let it disconnect first, or serve a policy for each '
+                                  'client: serve_policy(lambda: make_policy(), ...)')
+            self._taken[:] = [self]
         self._policy.reset(instruction, seed)
         self._instruction = instruction
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Let another client have the policy."""
+        if self._taken and self._taken[0] is self:
+            self._taken.clear()
 
 
 class PolicyServer:
@@ -252,21 +267,34 @@ def is_loopback(host: str) -> bool:
         return host == 'localhost'
 
 
-def serve_policy(policy: Policy, keys: ObservationKeys, *, robot: Robot | None = None,
-                 seed: int = 0, metadata: Mapping[str, Any] | None = None,
+def serve_policy(policy: Policy | Callable[[], Policy], keys: ObservationKeys, *,
+                 robot: Robot | None = None, seed: int = 0,
+                 metadata: Mapping[str, Any] | None = None,
                  config: PolicyServerConfig | None = None, **options: Any) -> PolicyServer:
     """
     Serve any `Policy`, as openpi's `serve_policy.py` does its own.
+
+    A policy remembers where it is in its task, so one object serves one client at a time: until the
+    client whose task it is in has gone, another one is told that it is taken.
 
     ::
 
         with serve_policy(my_policy, keys, port=8000) as server:
             server.wait()
 
+    :param policy: for one client at a time; or what makes one, called for each client, so that
+        several are served at once. ``lambda: policy`` shares one that keeps nothing between calls.
     :param metadata: what clients are told first.
     :param config: of RoboArena, is added to it.
     :param options: of `PolicyServer`.
     """
     translator = Translator(keys, robot)
     first = dict(metadata or {}) | (config.metadata() if config is not None else {})
-    return PolicyServer(lambda: PolicySession(policy, translator, seed, first), **options)
+    taken: list[PolicySession] | None = [] if hasattr(policy, 'act') else None
+
+    def session() -> PolicySession:
+        of_client = cast(Policy, policy if taken is not None else cast(
+            Callable[[], Policy], policy)())
+        return PolicySession(of_client, translator, seed, first, taken)
+
+    return PolicyServer(session, **options)

@@ -1,0 +1,75 @@
+# Copyright 2026 The kinema4d_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Holes of a depth image that flicker, filled from the images just before and after it.
+
+Stereo and structured light give no depth at edges and on dark surfaces in one image and some in the
+next, while what absorbs or mirrors the light has none in any. So a pixel counts as measured where
+most of the images of a camera and a robot that stand still have one depth there, and only there.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+
+MOST_IMAGES = 8        # that are looked at together
+_APART = 0.015         # [m] depths of one surface differ by less, at the camera
+_APART_SQUARE = 0.005  # [1/m] what distance squared times this adds
+
+
+def has_holes(depth: np.ndarray) -> bool:
+    """Return whether a depth image (H, W) [m] has a pixel without a depth."""
+    with np.errstate(invalid='ignore'):
+        return not bool(((depth > 0.0) & (depth < np.inf)).all())
+
+
+def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
+    """
+    Return a depth image with those of its holes filled that are none in most images.
+
+    A hole is filled with the median of the depths there if more than half of all images, this one
+    among them, have one, and these are of one surface. What is measured stays as it is.
+
+    :param depth: (H, W) float32 [m]; NaN, 0 and infinite for a hole. Not changed.
+    :param others: of the same camera at the same place within a moment, each (H, W) float32 [m];
+        no more than the first 7 are looked at.
+    :raises ValueError: an image has another size.
+    """
+    for other in others:
+        if other.shape != depth.shape:
+            raise ValueError(f'depth images of {other.shape} and {depth.shape} are not of one '
+                             'camera')
+    if len(others) < 2:        # of two images one is no majority
+        return depth
+    stack = np.stack([np.asarray(other, np.float32) for other in others[:MOST_IMAGES - 1]])
+    filled = np.array(depth, np.float32)
+    return filled if _fill(filled, stack) else depth
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(depth: np.ndarray, others: np.ndarray) -> int:
+    """Fill holes in place from images (N, H, W); return how many."""
+    count, height, width = others.shape
+    values = np.empty(count, np.float32)
+    filled = 0
+    for v in range(height):
+        for u in range(width):
+            here = depth[v, u]
+            if 0.0 < here < np.inf:
+                continue
+            known = 0
+            for n in range(count):
+                z = others[n, v, u]
+                if 0.0 < z < np.inf:
+                    values[known] = z
+                    known += 1
+            if 2 * known <= count + 1:
+                continue
+            low, high = values[:known].min(), values[:known].max()
+            if high - low > _APART + _APART_SQUARE * low * low:
+                continue
+            depth[v, u] = np.median(values[:known])
+            filled += 1
+    return filled
