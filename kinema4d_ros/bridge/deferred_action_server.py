@@ -45,7 +45,8 @@ class DeferredActionServer(ActionServer):
         self._begin(goal_handle)
 
     def finish(self, goal_handle: ServerGoalHandle,
-               end: Callable[[ServerGoalHandle], Any]) -> None:
+               end: Callable[[ServerGoalHandle], Any],
+               then: Callable[[], object] = lambda: None) -> None:
         """
         Have the thread that serves this call `end(goal_handle)` and send what that returns.
 
@@ -53,9 +54,15 @@ class DeferredActionServer(ActionServer):
         nobody could be sent a result.
 
         :param end: sets the terminal state of the goal and returns its result.
+        :param then: called when it has been sent, or could not be; by a server with a thread.
         """
         if self._thread is not None:
-            self._thread.call(lambda: self.finish_now(goal_handle, end))
+            def send() -> None:
+                try:
+                    self.finish_now(goal_handle, end)
+                finally:
+                    then()
+            self._thread.call(send)
         elif self._owner.executor is not None:
             super().notify_execute(goal_handle, end)
 

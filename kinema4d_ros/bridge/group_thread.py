@@ -79,6 +79,11 @@ class GroupThread:
         sys.setswitchinterval(_SWITCH)
         self._thread.start()
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is this thread that asks."""
+        return threading.current_thread() is self._thread
+
     def wake(self) -> None:
         """Have `after_each` called in the thread, soon; from any thread."""
         with contextlib.suppress(InvalidHandle):        # it has ended

@@ -239,6 +239,7 @@ class DirectActionClient(ActionClient):
     """
 
     _is_status_ready: bool
+    _is_feedback_ready: bool
 
     def ask_result(self, goal_id: UUID) -> Future:
         """
@@ -250,13 +251,21 @@ class DirectActionClient(ActionClient):
             self, goal_id, self._action_type.Impl.SendGoalService.Response(accepted=True)))
 
     def take_data(self) -> Any:
-        """Take what has come; a status is thrown away unread, feedback is not left for later."""
+        """
+        Take what has come.
+
+        A status, and feedback for which nobody listens, is thrown away unread; what is heard of
+        it is not left for later.
+        """
+        kind = self._action_type.Impl.FeedbackMessage
         if self._is_status_ready:
-            self._client_handle.take_status(_unread_status())
+            self._client_handle.take_status(_unread(GoalStatusArray))
             self._is_status_ready = False
+        if self._is_feedback_ready and not self._feedback_callbacks:
+            self._client_handle.take_feedback(_unread(kind))
+            self._is_feedback_ready = False
         taken = super().take_data()
-        if 'result' in taken:
-            kind = self._action_type.Impl.FeedbackMessage
+        if 'result' in taken and self._feedback_callbacks:
             taken['rest'] = list(itertools.islice(
                 iter(lambda: self._client_handle.take_feedback(kind), None), _MOST_FEEDBACK))
         return taken
@@ -279,14 +288,15 @@ class DirectActionClient(ActionClient):
 
 
 @functools.cache
-def _unread_status() -> type:
-    """Return a message class that a GoalStatusArray is taken for: it comes out empty."""
-    for kind in (type(GoalStatusArray), type(Empty)):
-        kind.__import_type_support__()
-    return type('UnreadStatus', (type,), {
-        '_CREATE_ROS_MESSAGE': type(GoalStatusArray)._CREATE_ROS_MESSAGE,
-        '_DESTROY_ROS_MESSAGE': type(GoalStatusArray)._DESTROY_ROS_MESSAGE,
-        '_TYPE_SUPPORT': type(GoalStatusArray)._TYPE_SUPPORT,
+def _unread(kind: Any) -> type:
+    """Return a message class that a message of `kind` is taken for: it comes out empty."""
+    meta: Any = type(kind)
+    for each in (meta, type(Empty)):
+        each.__import_type_support__()
+    return type('Unread', (type,), {
+        '_CREATE_ROS_MESSAGE': meta._CREATE_ROS_MESSAGE,
+        '_DESTROY_ROS_MESSAGE': meta._DESTROY_ROS_MESSAGE,
+        '_TYPE_SUPPORT': meta._TYPE_SUPPORT,
         '_CONVERT_TO_PY': type(Empty)._CONVERT_TO_PY})('Unread', (), {})
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 from kinema4d_ros.bridge.motion import JointStates
@@ -35,24 +36,35 @@ def start_state(states: JointStates, buffer: Past, at_ns: int) -> StartState:
     """
     velocities = {name: states.velocities.get(name, math.nan) for name in states.positions}
     silent = [name for name, value in velocities.items() if math.isnan(value)]
-    if silent:
-        entries = sorted(buffer.by_distance(at_ns, 2 * _GAP_NS), key=lambda entry: -entry.stamp_ns)
-        for name in silent:
-            velocities[name] = _mean_velocity(
-                [(entry.stamp_ns, entry.value.positions[name]) for entry in entries
-                 if name in entry.value.positions])
+    # First of what is mostly enough: at 500 Hz a fifth of what there may be, and a robot waits.
+    for gap_ns in (_SPAN_NS, _GAP_NS):
+        if not silent:
+            break
+        entries = sorted(buffer.by_distance(at_ns, 2 * gap_ns), key=lambda entry: -entry.stamp_ns)
+        velocities |= {name: _mean_velocity(name, entries, at_ns, gap_ns) for name in silent}
+        silent = [name for name in silent if math.isnan(velocities[name])]
     return StartState(states.positions, velocities)
 
 
-def _mean_velocity(positions: list[tuple[int, float]]) -> float:
-    """Return the velocity of (stamp [ns], position), newest first; NaN where none can be had."""
-    if not positions:
+def _mean_velocity(name: str, entries: Sequence[Entry], at_ns: int, gap_ns: int) -> float:
+    """
+    Return the velocity of a joint from entries, newest first; NaN where none can be had.
+
+    :param entries: all that are at most twice `gap_ns` from `at_ns`.
+    :param gap_ns: positions farther apart are left out.
+    """
+    newest = next((entry for entry in entries if name in entry.value.positions), None)
+    if newest is None or gap_ns < _GAP_NS and newest.stamp_ns < at_ns - gap_ns:
+        return math.nan      # what is before it may not be among these
+    earliest = next((entry for entry in reversed(entries)
+                     if newest.stamp_ns - entry.stamp_ns <= _SPAN_NS
+                     and name in entry.value.positions), newest)
+    if earliest.stamp_ns == newest.stamp_ns:       # they are rarer
+        earliest = next((entry for entry in entries
+                         if 0 < newest.stamp_ns - entry.stamp_ns <= gap_ns
+                         and name in entry.value.positions), newest)
+    ago = newest.stamp_ns - earliest.stamp_ns
+    if ago == 0:
         return math.nan
-    newest_ns, newest = positions[0]
-    earlier = [(newest_ns - stamp, position) for stamp, position in positions
-               if 0 < newest_ns - stamp <= _GAP_NS]
-    if not earlier:
-        return math.nan
-    recent = [each for each in earlier if each[0] <= _SPAN_NS] or earlier[:1]
-    ago, position = recent[-1]
-    return (newest - position) * _NS / ago
+    moved = newest.value.positions[name] - earliest.value.positions[name]
+    return float(moved * _NS / ago)

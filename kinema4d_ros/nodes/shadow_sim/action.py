@@ -3,6 +3,7 @@
 """The action server ~/precheck: a goal is one request, whose progress and end it reports."""
 from __future__ import annotations
 
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from kinema4d_ros.worker.job import JobOutcome
 TIERS = frozenset((0, 1, 2))
 LONGEST_DEADLINE = 86400.0  # [s] that a goal may have
 _FEEDBACK_PERIOD = 0.1      # [s] at least between two feedbacks of the same stage
+_SEND = 0.05                # [s] that an answer gets to go out before anything else is done
 _BY_CLIENT = 'cancelled by the client'
 _RESULT_TIMEOUT = 60        # [s] a result is kept for a client that asks late
 #: findings that say the world, and not the goal, stands in the way
@@ -126,11 +128,23 @@ class PrecheckAction:
         request = PrecheckRequest(
             goal.request.candidates, deadline=deadline,
             tiers=goal.request.tiers, goal=purpose, on_progress=publish_progress,
-            on_answer=lambda: self._server.finish(goal, lambda goal: self._end(goal, request)))
+            on_answer=lambda: self._send_answer(goal, request))
         self._requests[bytes(goal.goal_id.uuid)] = request
         if goal.is_cancel_requested:      # before it was begun
             request.stop(JobOutcome.CANCELLED, _BY_CLIENT)
         self._runner.submit(request)
+
+    def _send_answer(self, goal: ServerGoalHandle, request: PrecheckRequest) -> None:
+        """
+        Have the answer sent, and let it go first.
+
+        Who has it goes on to show it to people; the thread that sends it would get the interpreter
+        only in turn with that, and a robot waits.
+        """
+        sent = threading.Event()
+        self._server.finish(goal, lambda goal: self._end(goal, request), sent.set)
+        if not self._thread.is_current:
+            sent.wait(_SEND)
 
     def _purpose(self, wanted: Precheck.Goal, settings: ShadowSimSettings) -> Goal | None:
         """

@@ -39,33 +39,37 @@ class Candidate:
     trajectory: JointTrajectory | None = None      # once the message was read
     robot: Robot | None = None
     start: StartState = field(default_factory=StartState)    # the live joints that it starts from
+    motions: tuple[JointTrajectory, ...] = ()      # for tier 0, once the robot is known
+    check: Job | None = None                       # that was begun before tier 0
     assessment: Assessment = field(default_factory=Assessment)
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
 
-    def from_receipt(self, received_ns: int, lifetime: float) -> tuple[JointTrajectory, ...]:
+    def take_receipt(self, received_ns: int, lifetime: float) -> None:
         """
         Have it judged as its stamp makes the controller execute it, from its receipt on.
 
+        Whoever forwards a trajectory that is stamped ahead within the life of the verdict shortens
+        the blend to its first point, so tier 0 looks at the shortest, too.
+
         :param received_ns: ROS time.
         :param lifetime: [s] of the verdict.
-        :return: the motions for tier 0. Whoever forwards a trajectory that is stamped ahead within
-            the life of the verdict shortens the blend to its first point, so the shortest, too.
         """
         trajectory, robot = self.trajectory, self.robot
         if trajectory is None or robot is None:
-            return ()
+            return
+        self.motions = (trajectory,)
         stamp = stamp_ns(self.message.header.stamp)
         if not stamp:
-            return (trajectory,)
+            return
         late = (received_ns - stamp) * 1e-9
         try:
-            self.trajectory = from_receipt(trajectory, robot, late)
+            received = from_receipt(trajectory, robot, late)
         except Kinema4DError as error:
             self.assessment.add_unsure(str(error))
-            return (trajectory,)
-        if late >= 0:
-            return (self.trajectory,)
-        return self.trajectory, from_receipt(trajectory, robot, min(0.0, late + lifetime))
+            return
+        shortest = () if late >= 0 else (
+            from_receipt(trajectory, robot, min(0.0, late + lifetime)),)
+        self.trajectory, self.motions = received, (received, *shortest)
 
     def check_ages(self, look_ns: int | None, now_ns: int, values: Mapping[str, Any]) -> None:
         """

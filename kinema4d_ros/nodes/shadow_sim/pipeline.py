@@ -8,67 +8,34 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
 
 from rclpy.lifecycle import LifecycleNode
 
-from kinema4d_ros.bridge.graph import why_silent
 from kinema4d_ros.bridge.motion import trajectory_from_message
 from kinema4d_ros.bridge.verdicts import candidates_message
 from kinema4d_ros.errors import Kinema4DError
 from kinema4d_ros.msg import Verdict as VerdictMessage
-from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.awaited_inputs import AwaitedInputs
 from kinema4d_ros.nodes.shadow_sim.candidate import Candidate, code_of
 from kinema4d_ros.nodes.shadow_sim.incidents import IncidentKeeper
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation, Inputs
-from kinema4d_ros.nodes.shadow_sim.late_start import (first_point, refuse_moved_on,
-                                                      wait_for_workers)
+from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
+from kinema4d_ros.nodes.shadow_sim.late_start import first_point, refuse_moved_on
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder
 from kinema4d_ros.nodes.shadow_sim.motion_ledger import MotionLedger
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
+from kinema4d_ros.nodes.shadow_sim.plan import Plan
 from kinema4d_ros.nodes.shadow_sim.prediction_pace import PredictionPace
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest
 from kinema4d_ros.nodes.shadow_sim.rollout_sink import RolloutSink
 from kinema4d_ros.nodes.shadow_sim.settings import ShadowSimSettings
-from kinema4d_ros.precheck import Assessment, Goal, rank
+from kinema4d_ros.precheck import Assessment, rank
 from kinema4d_ros.precheck.sequence import begin, conclude
-from kinema4d_ros.precheck.start_state import controller_start
-from kinema4d_ros.robot import Robot, trajectory_hash
+from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.types import FindingCode, StartState, Status, Verdict
 from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
 from kinema4d_ros.worker.supervisor import Supervisor
-
-_PREDICTED = 2    # the tier that looks at what the world model predicts
-_POLL = 0.02      # [s] between looks for an input that is waited for
-
-Taken = TypeVar('Taken')
-
-
-class _Plan(NamedTuple):
-    """What is to be done for a request."""
-
-    settings: ShadowSimSettings         # as they were when it came; it keeps them to its end
-    goal: Goal | None
-    wanted: frozenset[int]              # tiers that the answer waits for
-    is_judged: bool                     # whether tier 2 looks at the predictions
-
-    @classmethod
-    def of(cls, request: PrecheckRequest, settings: ShadowSimSettings) -> _Plan:
-        values = settings.values
-        goal = request.goal or settings.goal
-        wanted = {*values['required_tiers'], *request.tiers}
-        if goal is not None:
-            wanted.add(1)       # which foresees the outcome
-        return cls(settings, goal, frozenset(wanted),
-                   _PREDICTED in wanted or _PREDICTED in values['late_tiers'])
-
-    @property
-    def predicts_first(self) -> bool:
-        """Whether the answer waits for what the world model predicts."""
-        return _PREDICTED in self.wanted
-
 
 class PrecheckPipeline:
     """
@@ -78,8 +45,6 @@ class PrecheckPipeline:
     of their ranking: a robot that waits for the checks does not wait for pictures. The answer
     comes as soon as the tiers that it waits for have run; what is predicted after that is shown,
     and may still make the verdict worse: a second verdict, the final one, then follows.
-
-    Robot and inputs come and go in other threads, so each step takes them as they are then.
     """
 
     def __init__(self, node: LifecycleNode, live: LiveInputsHolder, outputs: Outputs,
@@ -97,6 +62,7 @@ class PrecheckPipeline:
         self.incidents = IncidentKeeper(node.get_logger())
         self.ledger = MotionLedger(node, live, settings)
         self._pace = PredictionPace()
+        self._world = AwaitedInputs(node, live, checks, predictions)
         self.last_message: VerdictMessage | None = None
 
     def close(self) -> None:
@@ -106,16 +72,22 @@ class PrecheckPipeline:
 
     def __call__(self, request: PrecheckRequest) -> None:
         """Give every candidate its verdict and publish it."""
-        plan = _Plan.of(request, self._settings())
+        plan = Plan.of(request, self._settings())
         candidates = [Candidate(request.rollout_id(index), message)
                       for index, message in enumerate(request.candidates)]
         observed: FramedObservation | InputProblem | None = None
         for candidate in candidates:
             with self._errors_as_findings(candidate):
+                self._read(request, candidate, plan)
+        for candidate in candidates[:1]:
+            with self._errors_as_findings(candidate):
+                observed = self._check_early(request, candidate, plan)
+        for candidate in candidates:
+            with self._errors_as_findings(candidate):
                 self._begin(request, candidate, plan)
         for candidate in candidates:
             with self._errors_as_findings(candidate):
-                observed = observed or self._observe(request, plan)
+                observed = observed or self._world.observe(request, plan)
                 self._check(request, candidate, observed, plan)
             if not plan.predicts_first:
                 # One that was replaced meanwhile is not predicted, so nothing more will follow.
@@ -142,8 +114,8 @@ class PrecheckPipeline:
 
     # ------------------------------------------------------------------ the tiers
 
-    def _begin(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan) -> None:
-        """Take the first step, which needs nothing but the trajectory and the live joints."""
+    def _read(self, request: PrecheckRequest, candidate: Candidate, plan: Plan) -> None:
+        """Read the trajectory."""
         assessment = candidate.assessment
         assessment.measure(seed=plan.settings.values['seed'])
         trajectory = trajectory_from_message(candidate.message)
@@ -151,51 +123,79 @@ class PrecheckPipeline:
         if request.outcome is not None:     # without a motion nothing more is done for it
             raise InputProblem(code_of(request.outcome), request.reason)
         candidate.trajectory = trajectory
-        try:
-            candidate.robot, candidate.start = self._await_start(request, plan)
-        except InputProblem as problem:
-            candidate.robot = self._live.current.source.robot
-            candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
-            assessment.add_unsure(str(problem), problem.code)
-        else:
-            refuse_moved_on(request.not_ready, first_point(trajectory, candidate.robot),
-                            candidate.start, candidate.robot.continuous,
-                            plan.settings.precheck.tier0.start_tolerance)
+
+    def _check_early(self, request: PrecheckRequest, candidate: Candidate,
+                     plan: Plan) -> FramedObservation | None:
+        """
+        Have the worker check it from now on, where nothing has to be waited for.
+
+        What of tier 0 needs no meshes is then found, and told, meanwhile. Otherwise it comes
+        first, and the check when all is there.
+
+        :return: what was looked at; None where that has to be done yet.
+        """
+        if candidate.trajectory is None or (known := self._world.at_once(request, plan)) is None:
+            return None
+        candidate.robot, candidate.start, observed = known
+        self._take_receipt(request, candidate, plan)
+        candidate.check = self._submit_check(request, candidate, observed, plan)
+        return observed
+
+    def _begin(self, request: PrecheckRequest, candidate: Candidate, plan: Plan) -> None:
+        """Take the first step, which needs nothing but the trajectory and the live joints."""
+        assessment, trajectory = candidate.assessment, candidate.trajectory
+        if trajectory is None:
+            return
+        if candidate.check is None:
+            self._locate(request, candidate, plan)
         if any(len(point.effort) for point in candidate.message.points):
             assessment.add_unsure('the trajectory commands efforts, whose effect nobody has '
                                   'computed: leave them out')
         if candidate.robot is not None:
-            waited_ns = round((time.monotonic() - request.started) * 1e9)
-            for motion in candidate.from_receipt(
-                    self._now_ns() - waited_ns, plan.settings.values['verdict_lifetime']):
+            for motion in candidate.motions:
                 found = Assessment()
                 begin(found, motion, candidate.robot, candidate.start,
                       plan.settings.precheck.tier0)
                 assessment.merge(found)
         self._report_provisional(request, candidate, plan, 'tier 0')
 
+    def _locate(self, request: PrecheckRequest, candidate: Candidate, plan: Plan) -> None:
+        """Find out where the robot is, which may have to be waited for."""
+        assert candidate.trajectory is not None
+        try:
+            candidate.robot, candidate.start = self._world.start(request, plan)
+        except InputProblem as problem:
+            candidate.robot = self._live.current.source.robot
+            candidate.start = StartState(problem.known, dict.fromkeys(problem.known, math.nan))
+            candidate.assessment.add_unsure(str(problem), problem.code)
+        else:
+            refuse_moved_on(request.not_ready, first_point(candidate.trajectory, candidate.robot),
+                            candidate.start, candidate.robot.continuous,
+                            plan.settings.precheck.tier0.start_tolerance)
+        self._take_receipt(request, candidate, plan)
+
+    def _take_receipt(self, request: PrecheckRequest, candidate: Candidate, plan: Plan) -> None:
+        """Have the motion begin as its stamp says, from when it was received."""
+        waited_ns = round((time.monotonic() - request.started) * 1e9)
+        candidate.take_receipt(self._world.now_ns() - waited_ns,
+                               plan.settings.values['verdict_lifetime'])
+
     def _check(self, request: PrecheckRequest, candidate: Candidate,
-               observed: FramedObservation | InputProblem, plan: _Plan) -> None:
+               observed: FramedObservation | InputProblem, plan: Plan) -> None:
         """Have tiers 0 and 1 run in the worker process; a failure makes the verdict UNSURE."""
-        if not candidate.moves or request.stopped.is_set():
+        job = candidate.check
+        if job is not None:
+            outcome = request.wait(job)
+        if not candidate.moves or (job is None and request.stopped.is_set()):
             return
         if isinstance(observed, InputProblem):
             raise observed
         candidate.assessment.measure(scene_stamp_ns=observed.oldest_ns)
         candidate.assessment.took('look', observed.took)
-        # The robot may have moved since the look, of which only where it was then is of use now.
-        robot, start = self._await_start(request, plan)
-        # `candidate.start` is where the robot had gone already, or nothing, if it was late itself
-        assert candidate.trajectory is not None
-        for there in (candidate.start, first_point(candidate.trajectory, robot)):
-            refuse_moved_on(request.not_ready, there, start, robot.continuous,
-                            plan.settings.precheck.tier0.start_tolerance)
-        candidate.start = start
-        task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
-                         bool(plan.settings.values['incident_dir']) or self.ledger.is_on, start)
-        job = self._submit(request, candidate, observed, plan, self._checks, task,
-                           request.deadline)
-        outcome = request.wait(job)
+        if job is None:
+            self._refuse_moved_on(request, candidate, plan)
+            job = self._submit_check(request, candidate, observed, plan)
+            outcome = request.wait(job)
         candidate.take_check(job)
         candidate.assessment.took('checks', time.monotonic() - job.submitted)
         if outcome != JobOutcome.DONE:
@@ -203,8 +203,28 @@ class PrecheckPipeline:
         if plan.predicts_first:
             self._report_provisional(request, candidate, plan, 'checked')
 
+    def _refuse_moved_on(self, request: PrecheckRequest, candidate: Candidate,
+                         plan: Plan) -> None:
+        """Have it start from where the robot is by now, unless that speaks against judging it."""
+        # The robot may have moved since the look, of which only where it was then is of use now.
+        robot, start = self._world.start(request, plan)
+        # `candidate.start` is where the robot had gone already, or nothing, if it was late itself
+        assert candidate.trajectory is not None
+        for there in (candidate.start, first_point(candidate.trajectory, robot)):
+            refuse_moved_on(request.not_ready, there, start, robot.continuous,
+                            plan.settings.precheck.tier0.start_tolerance)
+        candidate.start = start
+
+    def _submit_check(self, request: PrecheckRequest, candidate: Candidate,
+                      observed: FramedObservation, plan: Plan) -> Job:
+        task = CheckTask(tuple(sorted(plan.wanted)), plan.goal,
+                         bool(plan.settings.values['incident_dir']) or self.ledger.is_on,
+                         candidate.start)
+        return self._submit(request, candidate, observed, plan, self._checks, task,
+                            request.deadline)
+
     def _predict(self, request: PrecheckRequest, candidate: Candidate,
-                 observed: FramedObservation | InputProblem | None, plan: _Plan) -> None:
+                 observed: FramedObservation | InputProblem | None, plan: Plan) -> None:
         """
         Have the future predicted, unless there is none, and wait until it is published.
 
@@ -229,11 +249,11 @@ class PrecheckPipeline:
             request.fail(outcome, job.message)
 
     def _submit(self, request: PrecheckRequest, candidate: Candidate, observed: FramedObservation,
-                plan: _Plan, worker: Supervisor, task: CheckTask | PredictionTask,
+                plan: Plan, worker: Supervisor, task: CheckTask | PredictionTask,
                 deadline: float) -> Job:
-        if (motion := candidate.motion) is None:
+        robot, trajectory = candidate.robot, candidate.trajectory
+        if robot is None or trajectory is None:
             raise RuntimeError('there is no motion that a worker could look at')
-        robot, trajectory = motion
         values = plan.settings.values
         sink = RolloutSink(
             self._node, self._outputs,
@@ -246,66 +266,10 @@ class PrecheckPipeline:
         request.add(job)
         return job
 
-    # ------------------------------------------------------------------ the world
-
-    def _await_start(self, request: PrecheckRequest, plan: _Plan) -> tuple[Robot, StartState]:
-        """Return the robot, and the live joints that a motion starts from; raises as `_await`."""
-        robot, joints = self._await(request, plan, lambda finder, inputs: (
-            finder.robot, inputs.start_state(finder.robot, self._now_ns(), plan.settings.values)))
-        return robot, controller_start(joints, plan.settings.precheck.tier0.start_velocity)
-
-    def _observe(self, request: PrecheckRequest,
-                 plan: _Plan) -> FramedObservation | InputProblem:
-        """
-        Look at the world, once the workers are free, so that the look is not old when it is used.
-
-        A problem is returned, since it is the same for every candidate.
-        """
-        workers = [self._checks] + [self._predictions] * plan.predicts_first
-        wait_for_workers(request, workers, lambda: self._live.current.source.robot is not None)
-        try:
-            until = request.started + plan.settings.values['input_wait']
-            return self._await(request, plan, lambda finder, inputs: inputs.observe(
-                finder, self._now_ns(), plan.settings.values,
-                patience=until - time.monotonic()))
-        except InputProblem as problem:
-            return problem
-
-    def _await(self, request: PrecheckRequest, plan: _Plan,
-               take: Callable[[CameraFinder, Inputs], Taken]) -> Taken:
-        """
-        Return what `take` gets from the inputs, waiting a little for what is missing or stale.
-
-        A node that is asked in its first second has often not heard everything yet.
-
-        :raises InputProblem: an input is missing, stale or unusable.
-        """
-        give_up_at = request.started + plan.settings.values['input_wait']
-        while True:
-            live = self._live.current
-            source, inputs = live.source, live.inputs
-            try:
-                if source.finder is None or inputs is None:
-                    raise InputProblem(FindingCode.MISSING_INPUT, source.refusal or (
-                        'no robot description has been received: '
-                        + (why_silent(self._node, 'robot_description')
-                           or 'is robot_state_publisher running in this namespace?')))
-                return take(source.finder, inputs)
-            except InputProblem as problem:
-                if time.monotonic() > give_up_at:
-                    raise
-                if problem.code is FindingCode.MISSING_INPUT:     # it was never heard
-                    request.not_ready = str(problem)
-            if request.stopped.wait(_POLL):
-                raise InputProblem(code_of(request.outcome), request.reason)
-
-    def _now_ns(self) -> int:
-        return self._node.get_clock().now().nanoseconds
-
     # ------------------------------------------------------------------ the verdict
 
     def _conclude(self, request: PrecheckRequest, candidate: Candidate,
-                  observed: FramedObservation | InputProblem | None, plan: _Plan, *,
+                  observed: FramedObservation | InputProblem | None, plan: Plan, *,
                   final: bool) -> None:
         """Give the verdict that the request waits for."""
         assessment = candidate.assessment
@@ -317,7 +281,7 @@ class PrecheckPipeline:
                 assessment.add_unsure('the robot description changed', FindingCode.CANCELLED)
             candidate.check_ages(
                 observed.oldest_ns if isinstance(observed, FramedObservation) else None,
-                self._now_ns(), plan.settings.values)
+                self._world.now_ns(), plan.settings.values)
             if reason := self._live.current.why_robot_not_ready():
                 assessment.add_unsure(reason, FindingCode.ROBOT_STATE)
             if request.outcome is not None and not assessment.has(code_of(request.outcome)):
@@ -330,7 +294,7 @@ class PrecheckPipeline:
         self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
         self._publish(message)
 
-    def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: _Plan,
+    def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: Plan,
                             stage: str) -> None:
         """Report to the one who asked the provisional verdict of the tiers done so far."""
         so_far = candidate.assessment.copy()
@@ -340,13 +304,13 @@ class PrecheckPipeline:
         request.on_progress(request, stage, 1, 1)
 
     @staticmethod
-    def _verdict(candidate: Candidate, assessment: Assessment, plan: _Plan, *,
+    def _verdict(candidate: Candidate, assessment: Assessment, plan: Plan, *,
                  final: bool) -> Verdict:
         return conclude(assessment, candidate.trajectory, candidate.robot, candidate.start,
                         plan.settings.precheck.tier0,
                         required=plan.settings.values['required_tiers'], final=final)
 
-    def _message(self, verdict: Verdict, candidate: Candidate, plan: _Plan) -> VerdictMessage:
+    def _message(self, verdict: Verdict, candidate: Candidate, plan: Plan) -> VerdictMessage:
         robot = self._live.current.source.robot
         return self._outputs.verdict_message(
             verdict, rollout_id=candidate.rollout_id,
@@ -373,7 +337,7 @@ class PrecheckPipeline:
             self._node.get_logger().error(traceback.format_exc())
 
     def _tell(self, candidate: Candidate, message: VerdictMessage, observed: object,
-              verdict: Verdict, plan: _Plan) -> None:
+              verdict: Verdict, plan: Plan) -> None:
         """Show people a verdict that was published, log it, and keep what it is to be kept with."""
         word = Status(message.status).name + ('' if message.final else ' so far')
         outcome = f'; predicted: {message.outcome}' if message.outcome else ''
