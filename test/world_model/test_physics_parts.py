@@ -9,6 +9,7 @@ from gantry import motion, observe, ROBOT, simulator
 from robots import DEMO_ARM, ROOT
 from scenes import BLUE, bowl, box, can, Path, RED, World
 
+from kinema4d_ros.evaluation.degraded_camera import degrade, REALISTIC
 from kinema4d_ros.robot import (find_gripper, ForwardKinematics, load_meshes, Robot, robot_chain)
 from kinema4d_ros.scene import Scene
 from kinema4d_ros.simulator import with_finger_boxes
@@ -107,6 +108,22 @@ def test_a_bowl_is_hollow_and_has_no_lid():
     middle = np.array([*thing.body.center[:2], 0.045])
     for hull in thing.pieces.hulls:       # none of them reaches over the middle of the opening
         assert not ((hull.min(0) < middle) & (middle < hull.max(0))).all()
+
+
+@pytest.mark.parametrize('seed', range(2))
+def test_as_a_stereo_camera_sees_it_only_what_is_open_is_hollow(seed):
+    """Edges are ragged: points lie inside of solid things too."""
+    path = Path.through((0.0, -0.3, 0.3, 0.25, 0.08), (1.0, -0.3, 0.3, 0.25, 0.08), frames=3)
+    world = World().add(RED, box((0.06, 0.05, 0.09), (0.1, 0.15, 0))).add(
+        BLUE, can(0.03, 0.1, (0.1, -0.2, 0))).add(RED, bowl(0.06, 0.05, (0.15, 0.0, 0)))
+    clean = observe(world, path)
+    with simulator(None) as shadow:
+        robot = shadow.roll_out(clean, motion(path))
+    seen = degrade(clean, REALISTIC, seed)
+    found = reconstruct(Scene(seen, (robot.link_id[0] >= 0,)).view).things
+    for place, is_open in (((0.1, 0.15), False), ((0.1, -0.2), False), ((0.15, 0.0), True)):
+        at = [each for each in found if np.linalg.norm(each.body.center[:2] - place) < 0.05]
+        assert [each.pieces.is_hollow for each in at] == [is_open]
 
 
 def test_what_is_too_large_stays():

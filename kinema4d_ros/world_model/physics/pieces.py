@@ -18,6 +18,8 @@ _WALL = 0.001          # [m] half of the least thickness of a wall
 _FOOT = 0.012          # [m] what is seen this far above the bottom is continued down to it
 _BELOW_LID = 0.008     # [m] surface that far below the hull's lid speaks for a hollow thing
 _HOLLOW_SHARE = 0.04   # of the surface that must lie below the lid
+_CELL = 0.006          # [m] horizontally, in which what is deep is looked for something above it
+_OPEN_SHARE = 0.5      # of the places where something is deep that must have nothing above
 _FLATTEST = 0.02       # [m] lower things are not hollow
 _GRID = 0.003          # [m] points closer than this are one
 _RIM_SECTORS, _RIM_LEAST = 24, 18    # around its middle, and those that must show a rim
@@ -130,7 +132,7 @@ def _pieces(points: np.ndarray, bottom: float, top: float, middle: np.ndarray) -
     except QhullError:
         return None
     deep = _below_lid(points, hull, height, top)
-    if height < _FLATTEST or deep.mean() < _HOLLOW_SHARE:
+    if height < _FLATTEST or deep.mean() < _HOLLOW_SHARE or not _is_open(points, deep):
         return Pieces((whole[hull.vertices],), False)
     floor = min(max(float(np.quantile(points[deep, 2], 0.05)), bottom + 0.004),
                 bottom + 0.35 * height)
@@ -152,6 +154,21 @@ def _below_lid(points: np.ndarray, hull: ConvexHull, height: float, top: float) 
     deep[deep] = [cv2.pointPolygonTest(outline, (float(x), float(y)), True) > 0.008
                   for x, y in points[deep, :2]]
     return deep
+
+
+def _is_open(points: np.ndarray, deep: np.ndarray) -> bool:
+    """
+    Return whether one looks into a thing: what is deep in it, (N,) bool, has nothing above it.
+
+    The ragged edges of a camera's depth leave points inside of a solid thing too, but below its
+    top, which is seen as well.
+    """
+    cells, cell = np.unique(np.floor(points[:, :2] / _CELL).astype(int), axis=0,
+                            return_inverse=True)
+    covered, has_deep = np.zeros(len(cells), bool), np.zeros(len(cells), bool)
+    np.logical_or.at(covered, cell.ravel()[~deep], True)
+    np.logical_or.at(has_deep, cell.ravel()[deep], True)
+    return bool((has_deep & ~covered).sum() > _OPEN_SHARE * has_deep.sum())
 
 
 def _walls(points: np.ndarray, middle: np.ndarray, floor: float,

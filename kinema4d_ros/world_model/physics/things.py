@@ -32,6 +32,8 @@ _INTO = 0.008         # [m] by which what leans on a rim reaches below it, where
 _SIDES = 0.02         # [m] of height: what is lower is a lid, not what stands on something
 _SMALL = 0.1          # of a pile is the smaller one of two, at least
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
+_TORN = 0.03          # [m] ... this far, where it makes the other one round
+_ROUND = 1.12         # times as long as the larger part both together are, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +204,7 @@ def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]
             theirs = points[other.mask]
             outline = cv2.convexHull(theirs[:, :2].astype(np.float32))
             inside = cv2.pointPolygonTest(outline, (float(middle[0]), float(middle[1])), True)
-            if inside <= -_RIM:
+            if inside <= -_RIM and not _completes(mine, theirs, inside):
                 continue
             low, high = np.quantile(theirs[:, 2], [0.1, 0.9])
             top = float(np.quantile(mine[:, 2], 0.9))
@@ -219,6 +221,22 @@ def _put_together(points: np.ndarray, found: list[SeenThing]) -> list[SeenThing]
         else:
             kept.append(thing)
     return kept
+
+
+def _completes(part: np.ndarray, whole: np.ndarray, inside: float) -> bool:
+    """
+    Return whether a part beside another one makes that round: the near side of an open thing.
+
+    A stereo camera tears a bowl along its near rim, behind which its depth jumps. What is seen of
+    its outside then lies beside what is seen of its inside, as high, and both together are no
+    longer than the larger one.
+
+    :param inside: [m] by which the middle of the part is inside of the other's outline.
+    """
+    if inside <= -_TORN or abs(float(np.quantile(part[:, 2], 0.98))
+                               - float(np.quantile(whole[:, 2], 0.98))) > _STACKED:
+        return False
+    return _extent(np.concatenate([part, whole])) <= _ROUND * _extent(whole)
 
 
 def _without_parts(points: np.ndarray, things: list[SeenThing], fixtures: list[np.ndarray],
