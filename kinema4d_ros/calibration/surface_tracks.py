@@ -189,7 +189,8 @@ def add_tracks(H: np.ndarray, g: np.ndarray, points: np.ndarray, normals: np.nda
         if not whole:
             continue
         shift = np.linalg.solve(A, b)
-        errors[n] = np.sqrt(max(square - b @ shift, 0.0) / weights)
+        left = square - float(b @ shift)
+        errors[n] = np.sqrt(max(left, 0.0) / weights)
         if errors[n] >= limit:
             continue
         w = (1 - (errors[n] / limit) ** 2) ** 2 / _SAME
