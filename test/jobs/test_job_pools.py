@@ -119,15 +119,15 @@ def test_ray_takes_jobs_in_waves(cluster):
 
     def jobs():
         nonlocal taken
-        for number in range(7):
+        for number in range(4):
             taken += 1
             yield Job(str(number), float(number))
 
-    with RayPool(job_work.square, PoolSettings(workers=2, ray=cluster), wave=3) as pool:
+    with RayPool(job_work.square, PoolSettings(workers=2, ray=cluster), wave=2) as pool:
         for answered, each in enumerate(pool.results(jobs())):
             ahead.append(taken - answered)
             assert each.answer.value == float(each.job.key) ** 2
-    assert len(ahead) == 7 and max(ahead) == 3
+    assert len(ahead) == 4 and max(ahead) == 2
 
 
 def test_a_job_that_takes_too_long_is_ended_and_the_others_go_on(tmp_path):
