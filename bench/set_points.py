@@ -5,12 +5,14 @@ What set_point_gate adds: a set point's way from sender to controller, with the 
 
 Robot (a Panda, joints at 500 Hz, a camera of 640x480 with depth at 30 Hz), shadow_sim, which tells
 the free space around it, and the gate are processes of their own. Sender and controller are this
-one. Half-way between two set points for the gate one goes the direct way, so that what else the
-machine does hits both alike; each is told by a millionth of a radian in its numbers.
+one. Between two set points for the gate one goes the direct way, and one through a bare relay of
+rclpy (`bench.set_point_peer`), so that what else the machine does hits all alike; each is told by
+a millionth of a radian in its numbers.
 """
 from __future__ import annotations
 
 import statistics
+import sys
 import threading
 import time
 
@@ -33,6 +35,7 @@ from kinema4d_ros.robot import Robot
 
 SECONDS, RATES = 10.0, (100.0, 250.0)     # [s] of each; [Hz]
 CONTROLLER, DIRECT = '/bench_controller', '/direct_controller/commands'
+RELAY = '/bench_relay/commands', '/relayed_controller/commands'
 MEDIAN, MOST = 1e-3, 2e-3                 # [s] that may be added: at the median, and of 95 %
 #: [m] free, since the one camera measures nothing behind the arm, and so sees nothing before it
 FREE = '[-1.0, -1.0, 0.0, 1.0, 1.0, 1.5]'
@@ -111,13 +114,16 @@ class Cell:
             robot_feed(folder, size=(640, 480), camera_rate=30.0, joint_rate=500.0),
             shadow_sim(folder, world_model='frozen', **{'tier1.known_free': FREE}),
             node(folder, 'set_point_gate', controller=CONTROLLER, controller_manager="''",
-                 joints=f'[{",".join(joints)}]', max_scene_age=2.0)]
+                 joints=f'[{",".join(joints)}]', max_scene_age=2.0),
+            Process('set_point_peer', [sys.executable, '-m', 'bench.set_point_peer', *RELAY],
+                    folder / 'set_point_peer.log')]
         rclpy.init()
         self.node = rclpy.create_node('bench_sender')
         self.status = ''
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._hear, 10)
         self.ways = {'gate': Way(self.node, 'set_point_gate/commands', f'{CONTROLLER}/commands',
                                  place),
+                     'relay': Way(self.node, *RELAY, place),
                      'direct': Way(self.node, DIRECT, DIRECT, place)}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
@@ -153,7 +159,7 @@ class Cell:
                 if wait > 0:
                     time.sleep(wait)
                 self.ways[name].send(number % 5000 + 1)
-                due += 0.5 / rate
+                due += 1.0 / (rate * len(names))
         time.sleep(0.5)
         return {name: way.seconds() for name, way in self.ways.items()}
 
@@ -177,11 +183,12 @@ def measure(repeats: int) -> list[dict]:
             found = cell.run(rate)
             sent = round(SECONDS * rate)
             for share, name, limit in ((0.5, 'median', MEDIAN), (0.95, '95 %', MOST)):
-                ours, usual = (_quantile(found[way], share) for way in ('gate', 'direct'))
+                ours, usual, relay = (_quantile(found[way], share)
+                                      for way in ('gate', 'direct', 'relay'))
                 made = row(f'set point at {rate:.0f} Hz from sender to controller, through the '
                            f'gate and without: {name}', ours, usual, None,
                            same=len(found['gate']) >= 0.99 * sent, added_s=ours - usual,
-                           arrived=len(found['gate']), sent=sent)
+                           relay_s=relay, arrived=len(found['gate']), sent=sent)
                 if rate == RATES[0]:
                     made['good'] &= made['added_s'] <= limit
                 rows.append(made)

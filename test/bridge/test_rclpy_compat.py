@@ -189,6 +189,52 @@ def test_feedback_is_heard_before_the_result_that_came_with_it(module_ros_domain
     assert heard == ['0', '1', '2', 'result']
 
 
+def test_feedback_that_nobody_hears_is_not_read(module_ros_domain):
+    """It is taken, or it would wake the client for ever, and thrown away."""
+    enough = threading.Event()
+
+    def judge(goal):
+        goal.publish_feedback(Precheck.Feedback(stage='unheard'))
+        assert enough.wait(LIMIT)
+        goal.succeed()
+        return Precheck.Result(ranking=[3])
+
+    with rclpy.Context() as context:
+        serving, asking = (rclpy.create_node(name, context=context) for name in ('one', 'other'))
+        server = ActionServer(serving, Precheck, 'judge', judge)
+        client = DirectActionClient(asking, Precheck, 'judge')
+        servers, clients = (SingleThreadedExecutor(context=context) for _ in range(2))
+        servers.add_node(serving), clients.add_node(asking)
+        thread = threading.Thread(target=servers.spin, daemon=True)
+        thread.start()
+        end = time.monotonic() + LIMIT
+        while not client.server_is_ready():
+            assert time.monotonic() < end
+        sent = client.send_goal_async(Precheck.Goal())
+        look(client, context)
+        while not client._is_feedback_ready:
+            look(client, context)
+            assert time.monotonic() < end
+        taken = client.take_data()
+        assert 'feedback' not in taken
+        look(client, context)
+        assert not client._is_feedback_ready
+        clients.create_task(client.execute, taken)
+        while not sent.done():
+            clients.spin_once(timeout_sec=0.1)
+            assert time.monotonic() < end
+        result = sent.result().get_result_async()
+        enough.set()
+        while not result.done():
+            clients.spin_once(timeout_sec=0.1)
+            assert time.monotonic() < end
+        servers.shutdown(), clients.shutdown()
+        thread.join(LIMIT)
+        server.destroy(), client.destroy()
+        serving.destroy_node(), asking.destroy_node()
+    assert list(result.result().result.ranking) == [3]
+
+
 def look(waitable, context):
     """Ask what a waitable has to take, and take nothing."""
     entities = waitable.get_num_entities()

@@ -109,18 +109,19 @@ class PrecheckAction:
 
         def publish_progress(request: PrecheckRequest, stage: str, step: int, total: int) -> None:
             nonlocal last_stage, last_at
+            if (provisional := request.provisional) is None:
+                return      # a check may begin before it is there, and an empty one would say PASS
             now = time.monotonic()
             if stage == last_stage and now - last_at < _FEEDBACK_PERIOD and step < total:
                 return
             last_stage, last_at = stage, now
             elapsed = now - request.started
             feedback = Precheck.Feedback(stage=stage, step=step, total=total,
-                                         elapsed=duration_message(elapsed))
+                                         elapsed=duration_message(elapsed),
+                                         provisional=provisional)
             if 0 < step <= total:
                 feedback.has_eta = True
                 feedback.eta = duration_message(elapsed * (total - step) / step)
-            if request.provisional is not None:
-                feedback.provisional = request.provisional
             if goal.is_active:
                 goal.publish_feedback(feedback)
 
