@@ -41,6 +41,7 @@ class Candidate:
     start: StartState = field(default_factory=StartState)    # the live joints that it starts from
     assessment: Assessment = field(default_factory=Assessment)
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
+    prediction: Job | None = None      # one that was begun beside the checks
 
     def from_receipt(self, received_ns: int, lifetime: float) -> tuple[JointTrajectory, ...]:
         """

@@ -88,12 +88,14 @@ class _Shown:
     """What one camera would see of one frame, as messages that are made once."""
 
     def __init__(self, framed: FramedView, predicted: Predicted | PredictedView | None,
-                 robot: RobotFrame, rollout: Rollout) -> None:
+                 robot: RobotFrame, rollout: Rollout, clouds: dict[str, PointCloud2]) -> None:
         """
         Take what is to be shown.
 
         :param predicted: None of a world model that does not predict this camera.
+        :param clouds: of the frame before, by name of the camera: they are written over.
         """
+        self._clouds = clouds
         self.framed, self.predicted, self.robot, self._rollout = framed, predicted, robot, rollout
         observed = rollout.observed
         self.header = Header(stamp=time_message(observed.observation.stamp_ns),
@@ -109,7 +111,10 @@ class _Shown:
     def points(self) -> PointCloud2:
         """The predicted points, where there are some."""
         assert self.predicted is not None
-        return self.cloud(self.predicted.pointmap)
+        name = self.framed.view.name
+        self._clouds[name] = cloud = self.cloud(self.predicted.pointmap,
+                                                again=self._clouds.get(name))
+        return cloud
 
     def whole(self, frame: RolloutFrame) -> PredictedFrame:
         """Return the message of all that is predicted of this camera, and of the frame."""
@@ -128,16 +133,18 @@ class _Shown:
             else float(of_all.action_following),
             carried_point=Point(x=x, y=y, z=z))
 
-    def cloud(self, points: np.ndarray, times_less: int = 1) -> PointCloud2:
+    def cloud(self, points: np.ndarray, times_less: int = 1,
+              again: PointCloud2 | None = None) -> PointCloud2:
         """Return the cloud of points (H, W, 3) [m] of the camera, in the colours of the frame."""
         stride = self._rollout.cloud_stride * times_less
         colors = None if self.predicted is None else self.predicted.image
         if self.framed.is_in_frame:
-            return cloud_message(points, colors, self.header, stride=stride)
+            return cloud_message(points, colors, self.header, stride=stride, again=again)
         T = self.robot.T_base_camera  # noqa: N806
         points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
         return cloud_message(points, colors, Header(
-            stamp=self.header.stamp, frame_id=self._rollout.observed.root_link), stride=stride)
+            stamp=self.header.stamp, frame_id=self._rollout.observed.root_link), stride=stride,
+            again=again)
 
 
 class Outputs:
@@ -160,6 +167,7 @@ class Outputs:
             topic: node.create_lifecycle_publisher(kind, topic, profile)
             for topic, (kind, profile) in topics(cameras).items()}
         self._of_frames = OF_FRAMES | {topic for topic in self._publishers if topic not in TOPICS}
+        self._clouds: dict[str, PointCloud2] = {}     # the last of each camera
         self._static = node.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
 
     def close(self) -> None:
@@ -178,7 +186,7 @@ class Outputs:
         """
         observed, predicted, robot = rollout.observed, frame.predicted, frame.robot
         wanted, first = self.wanted_of_frames(), observed.framed[0]
-        shown = _Shown(first, predicted, robot, rollout)
+        shown = _Shown(first, predicted, robot, rollout, self._clouds)
         self._publish_view('', shown, frame, wanted)
         views = {view.name: view for view in predicted.others}
         for each in observed.framed if len(wanted - OF_FRAMES) else ():
@@ -187,7 +195,7 @@ class Outputs:
                 self._publish_view(name, shown, frame, wanted)
             elif name in frame.others:
                 self._publish_view(name, _Shown(each, views.get(name), frame.others[name],
-                                                rollout), frame, wanted)
+                                                rollout, self._clouds), frame, wanted)
         if 'predicted/joint_states' in wanted:
             now = self._node.get_clock().now().to_msg()
             self._publish('predicted/joint_states',
