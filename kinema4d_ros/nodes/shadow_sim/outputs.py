@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import MarkerArray
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
@@ -29,49 +27,11 @@ from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
+from kinema4d_ros.nodes.shadow_sim.output_topics import OF_FRAMES, topic_of, TOPICS, topics
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import PredictedFrame as Predicted
 from kinema4d_ros.types import PredictedView, Verdict
 from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame
-
-#: topic -> (type, QoS); all relative, so that a namespace moves them together
-TOPICS = {
-    'predicted/frame': (PredictedFrame, qos.PREDICTED_FRAMES),
-    'predicted/image': (Image, qos.PREDICTION),
-    'predicted/image/compressed': (CompressedImage, qos.PREDICTION),
-    'predicted/points': (PointCloud2, qos.PREDICTION),
-    'predicted/points/decimated': (PointCloud2, qos.PREDICTION),
-    'predicted/camera_info': (CameraInfo, qos.PREDICTION),
-    'predicted/joint_states': (JointState, qos.PREDICTION),
-    'robot/points': (PointCloud2, qos.PREDICTION),
-    'robot/mask': (Image, qos.PREDICTION),
-    'verdict': (VerdictMessage, qos.VERDICT),
-    'verdict_markers': (MarkerArray, qos.MARKERS),
-    'candidates': (Candidates, qos.CANDIDATES),
-    'local_clearance': (LocalClearance, qos.LOCAL_CLEARANCE),
-}
-#: what becomes of one predicted frame; without a reader of any of these it need not be made
-OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
-#: those of them that show what one camera sees
-OF_VIEWS = OF_FRAMES - {'predicted/joint_states'}
-
-
-def topics(cameras: Sequence[str]) -> dict[str, tuple[type, QoSProfile]]:
-    """
-    Return topic -> (type, QoS) of all that is published with these cameras.
-
-    Of several, each has its views on topics of its own, as predicted/NAME/image; those without a
-    name show the first camera that is of use.
-    """
-    return TOPICS | ({_of(topic, name): TOPICS[topic] for name in cameras
-                      for topic in sorted(OF_VIEWS)} if len(cameras) > 1 else {})
-
-
-def _of(topic: str, camera: str) -> str:
-    """Return the topic of one of several cameras, the given one where that is ''."""
-    first, _, rest = topic.partition('/')
-    return f'{first}/{camera}/{rest}' if camera else topic
-
 
 _DECIMATION = 4      # rows and columns of predicted/points for one of predicted/points/decimated
 
@@ -223,7 +183,7 @@ class Outputs:
                      'predicted/points/decimated': lambda: shown.cloud(
                          predicted.pointmap, _DECIMATION)}
         for topic, message in make.items():
-            if (name := _of(topic, camera)) in wanted:
+            if (name := topic_of(topic, camera)) in wanted:
                 self._publish(name, message())
 
     def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,
