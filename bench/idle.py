@@ -12,8 +12,9 @@ On two busy cores, 2026-11-30, before and after nodes load only what they need, 
 alone: shadow_sim 249 and 101 MB (0.96 and 0.37 s), trajectory_gate 197 and 70 MB (0.66 and 0.22 s),
 recorder 230 and 98 MB (0.90 and 0.34 s), episode_player 243 and 96 MB (1.04 and 0.35 s).
 
-All of this launch: 2107 MB once, then 1528 (each page once: 960), and 1162 (671) since viewer and
-recorder have a small segment, and only what uses them loads Numba and coal.
+All of this launch: 2107 MB once, then 1528 (each page once: 960), 1162 (671) since viewer and
+recorder have a small segment, and only what uses them loads Numba and coal, and 1086 (623) since
+the viewer does without trimesh and SciPy, the recorder without OpenCV.
 """
 from __future__ import annotations
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
-import trimesh
-from trimesh.visual.material import PBRMaterial
 
 from kinema4d_ros.robot import LinkMesh, LinkMeshes, load_meshes, Robot
+from kinema4d_ros.viewer.glb import glb
 
 if TYPE_CHECKING:
     import viser
@@ -43,7 +42,7 @@ class RobotModel:
                 continue
             mesh, node = meshes[link], f'{name}/{index}'
             if color is None:
-                handle = server.scene.add_mesh_trimesh(node, _colored(mesh))
+                handle = server.scene.add_glb(node, glb(mesh))
             else:
                 handle = server.scene.add_mesh_simple(
                     node, mesh.vertices, mesh.faces, color=color, opacity=opacity,
@@ -70,13 +69,3 @@ class RobotModel:
     def remove(self) -> None:
         """Take it out of the scene."""
         self.root.remove()
-
-
-def _colored(mesh: LinkMesh) -> trimesh.Trimesh:
-    """Return the mesh with its colours on a matt material; glTF's own default is bare metal."""
-    out = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
-    out.visual = trimesh.visual.TextureVisuals(
-        material=PBRMaterial(metallicFactor=0.0, roughnessFactor=0.7))
-    out.visual.vertex_attributes['color'] = np.column_stack(
-        [mesh.colors, np.full(len(mesh.colors), 255, np.uint8)])
-    return out

@@ -41,6 +41,8 @@ from kinema4d_ros.worker.tasks import run_task, seen_robots
 from kinema4d_ros.world_model import registry
 from kinema4d_ros.world_model.base import WorldModel
 
+_PROGRESS_PERIOD = 0.05    # [s] between two reports of one stage: each wakes the node
+
 
 class Worker:
     """Does what the messages say, one at a time, in the thread that made it."""
@@ -201,9 +203,15 @@ class Worker:
             self._memory.attach(message.slots, message.slot_bytes)
             self._pipe_reader.slots_free(message.slots)
 
+        last_stage, last_at = '', 0.0
+
         def report(stage: str, step: int, total: int) -> None:
+            nonlocal last_stage, last_at
             self._pipe_reader.check(job)
-            self._pipe.send(Progress(job, stage, step, total))
+            now = time.perf_counter()
+            if stage != last_stage or step >= total or now - last_at >= _PROGRESS_PERIOD:
+                last_stage, last_at = stage, now
+                self._pipe.send(Progress(job, stage, step, total))
             if (stage, step) == ('robot', total) and 'robot' not in assessment.latencies:
                 assessment.took('robot', time.perf_counter() - started)
 

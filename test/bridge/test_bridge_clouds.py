@@ -110,3 +110,13 @@ def test_sensor_msgs_py_reads_the_same_where_ros_has_it():
     theirs = point_cloud2.read_points(cloud, field_names=['x', 'y', 'z'])
     xyz = np.stack([theirs['x'], theirs['y'], theirs['z']], -1).reshape(POINTS.shape)
     np.testing.assert_array_equal(xyz, POINTS)
+
+
+def test_an_earlier_cloud_is_written_over_where_it_has_the_size():
+    first = cloud_message(np.full_like(POINTS, np.nan), COLORS, Header(frame_id='first'))
+    again = cloud_message(POINTS, COLORS, Header(frame_id='second'), again=first)
+    assert again is first and again == cloud_message(POINTS, COLORS, Header(frame_id='second'))
+    for other in (POINTS[:1], POINTS[:, :1]):
+        fresh = cloud_message(other, None, Header(), again=first)
+        assert fresh is not first and fresh == cloud_message(other, None, Header())
+    assert cloud_message(POINTS, None, Header(), again=first) is not first     # it has no colour

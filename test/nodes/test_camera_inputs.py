@@ -9,7 +9,7 @@ from graph import CAMERA_FRAME, HEIGHT, WIDTH
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
-from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS, topics
+from kinema4d_ros.nodes.shadow_sim.output_topics import TOPICS, topics
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.viewer import TABLE as VIEWER_TABLE
 from kinema4d_ros.robot import ForwardKinematics

@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
-from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
+from kinema4d_ros.nodes.shadow_sim.output_topics import TOPICS
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE
 from kinema4d_ros.nodes.shadow_sim.scene_parameters import sources_of
 from kinema4d_ros.nodes.shadow_sim.settings import shadow_sim_settings

@@ -12,7 +12,8 @@ from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.nodes.shadow_sim import outputs
 from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
-from kinema4d_ros.nodes.shadow_sim.outputs import OF_FRAMES, Outputs, Rollout, topics, TOPICS
+from kinema4d_ros.nodes.shadow_sim.output_topics import OF_FRAMES, TOPICS, topics
+from kinema4d_ros.nodes.shadow_sim.outputs import Outputs, Rollout
 from kinema4d_ros.types import CameraView, Observation, PinholeCamera, PredictedView
 from kinema4d_ros.types import PredictedFrame as Predicted
 from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame

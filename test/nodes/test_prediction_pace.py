@@ -50,6 +50,13 @@ def test_a_prediction_waits_where_the_last_one_was_replaced_before_half_of_its_f
     assert 0.3 < took(hurried, asked()) <= 1.0        # by half a period more than the period
 
 
+def test_it_is_told_which_ones_have_to_wait(hurried):
+    assert not hurried.begins_at_once(asked(), is_judged=False)
+    assert hurried.begins_at_once(asked(is_streamed=False), is_judged=False)
+    assert hurried.begins_at_once(asked(), is_judged=True)
+    assert PredictionPace().begins_at_once(asked(), is_judged=False)
+
+
 def test_one_that_is_replaced_while_it_waits_is_not_begun(hurried):
     request = asked()
     timer = threading.Timer(SOON, request.stop, (JobOutcome.REPLACED, 'newer'))

@@ -91,7 +91,10 @@ def test_verdict_before_the_frames_and_a_final_one_after_them(bench):
 @contextlib.contextmanager
 def slow_check(bench, trajectory):
     """Have a trajectory checked, by a process that sleeps meanwhile."""
-    bench.outcome(bench.goal())       # by then it has its robot, for which it is not idle once
+    _, result = bench.outcome(bench.goal())
+    # by then it has its robot, for which it is not idle once, and no prediction is cut short
+    bench.graph.wait(lambda: any(verdict.final for verdict in bench.verdicts if
+                                 verdict.rollout_id == result.verdicts[0].rollout_id), 'its end')
     bench.diagnostics.clear()
     bench.graph.wait(lambda: (bench.status('checks') or ({},) * 3)[2].get('state') == 'idle',
                      'an idle worker')
@@ -126,6 +129,23 @@ def test_in_a_stream_a_check_comes_to_its_end_but_what_it_checks_never_passes(be
     assert 'tier 1' in stages(outdated) and not math.isnan(outdated.min_clearance)
     assert 'tier 1' not in stages(skipped)
     assert {verdict.status for verdict in verdicts_on(bench, newest)} == {Verdict.PASS}
+
+
+def test_the_frames_of_a_trajectory_do_not_wait_for_its_check(bench):
+    trajectory = swing(0.17)
+    with slow_check(bench, trajectory):
+        judged = {verdict.rollout_id for verdict in bench.verdicts}
+
+        def shown():
+            return [frame for frame in bench.frames if frame.rollout_id not in judged]
+
+        bench.graph.wait(lambda: len(shown()) >= FRAMES, 'the frames')
+        assert verdicts_on(bench, trajectory) == []
+    bench.graph.wait(lambda: [v.final for v in verdicts_on(bench, trajectory)] == [False, True],
+                     'both verdicts')
+    assert [frame.index for frame in shown()] == list(range(FRAMES))
+    assert {frame.rollout_id for frame in shown()} \
+        == {verdict.rollout_id for verdict in verdicts_on(bench, trajectory)}
 
 
 def test_a_goal_does_not_wait_for_the_answer_to_a_stream(bench):

@@ -352,7 +352,7 @@ def section(node: str) -> set[str]:
 def test_topics_are_in_the_tables():
     pytest.importorskip('rclpy')
     from kinema4d_ros.nodes.recorder.node import TOPICS
-    from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+    from kinema4d_ros.nodes.shadow_sim.output_topics import TOPICS as OUTPUTS
 
     assert set(OUTPUTS) | {'/diagnostics', '/tf_static'} <= section('shadow_sim')
     optional = {'camera/image_raw/compressed', 'camera/depth/image_raw/compressedDepth'}

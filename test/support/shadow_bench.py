@@ -15,7 +15,7 @@ from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.clouds import cloud_to_arrays
 from kinema4d_ros.bridge.images import array_to_image, image_to_array
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS
+from kinema4d_ros.nodes.shadow_sim.output_topics import TOPICS
 
 
 class Bench(Asker):

@@ -18,7 +18,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.doctor.probe import GraphProbe, inputs_of
 from kinema4d_ros.nodes.doctor.robot import check_camera, check_robot
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
-from kinema4d_ros.nodes.shadow_sim.outputs import topics as outputs_of
+from kinema4d_ros.nodes.shadow_sim.output_topics import topics as outputs_of
 from kinema4d_ros.nodes.shadow_sim.received import InputStatus
 
 DISCOVERY = 2.0             # [s] that the others get to be found

@@ -24,8 +24,8 @@ from kinema4d_ros.nodes.launcher import LAUNCHER_PID
 from kinema4d_ros.nodes.recorder.bag import Bag, BagTopic
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import (CAMERAS, ONE_CAMERA,
                                                              why_not_cameras)
-from kinema4d_ros.nodes.shadow_sim.outputs import topics as outputs_of
-from kinema4d_ros.nodes.shadow_sim.outputs import TOPICS as OUTPUTS
+from kinema4d_ros.nodes.shadow_sim.output_topics import topics as outputs_of
+from kinema4d_ros.nodes.shadow_sim.output_topics import TOPICS as OUTPUTS
 from kinema4d_ros.nodes.shadow_sim.parameters import TABLE as SHADOW_SIM_TABLE
 
 _DEEP = 200          # messages that wait for this node, so that a moment of load loses none

@@ -43,6 +43,7 @@ class Candidate:
     check: Job | None = None                       # that was begun before tier 0
     assessment: Assessment = field(default_factory=Assessment)
     frames: KeptFrames = field(default_factory=KeptFrames)        # of its prediction
+    prediction: Job | None = None      # one that was begun beside the checks
 
     def take_receipt(self, received_ns: int, lifetime: float) -> None:
         """

@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from geometry_msgs.msg import Point
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
-from visualization_msgs.msg import MarkerArray
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
@@ -29,49 +27,11 @@ from kinema4d_ros.msg import Verdict as VerdictMessage
 from kinema4d_ros.nodes.shadow_sim.camera_input import FramedView
 from kinema4d_ros.nodes.shadow_sim.inputs import FramedObservation
 from kinema4d_ros.nodes.shadow_sim.markers import verdict_markers
+from kinema4d_ros.nodes.shadow_sim.output_topics import OF_FRAMES, topic_of, TOPICS, topics
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import PredictedFrame as Predicted
 from kinema4d_ros.types import PredictedView, Verdict
 from kinema4d_ros.worker.rollout_frame import RobotFrame, RolloutFrame
-
-#: topic -> (type, QoS); all relative, so that a namespace moves them together
-TOPICS = {
-    'predicted/frame': (PredictedFrame, qos.PREDICTED_FRAMES),
-    'predicted/image': (Image, qos.PREDICTION),
-    'predicted/image/compressed': (CompressedImage, qos.PREDICTION),
-    'predicted/points': (PointCloud2, qos.PREDICTION),
-    'predicted/points/decimated': (PointCloud2, qos.PREDICTION),
-    'predicted/camera_info': (CameraInfo, qos.PREDICTION),
-    'predicted/joint_states': (JointState, qos.PREDICTION),
-    'robot/points': (PointCloud2, qos.PREDICTION),
-    'robot/mask': (Image, qos.PREDICTION),
-    'verdict': (VerdictMessage, qos.VERDICT),
-    'verdict_markers': (MarkerArray, qos.MARKERS),
-    'candidates': (Candidates, qos.CANDIDATES),
-    'local_clearance': (LocalClearance, qos.LOCAL_CLEARANCE),
-}
-#: what becomes of one predicted frame; without a reader of any of these it need not be made
-OF_FRAMES = frozenset(topic for topic in TOPICS if topic.startswith(('predicted/', 'robot/')))
-#: those of them that show what one camera sees
-OF_VIEWS = OF_FRAMES - {'predicted/joint_states'}
-
-
-def topics(cameras: Sequence[str]) -> dict[str, tuple[type, QoSProfile]]:
-    """
-    Return topic -> (type, QoS) of all that is published with these cameras.
-
-    Of several, each has its views on topics of its own, as predicted/NAME/image; those without a
-    name show the first camera that is of use.
-    """
-    return TOPICS | ({_of(topic, name): TOPICS[topic] for name in cameras
-                      for topic in sorted(OF_VIEWS)} if len(cameras) > 1 else {})
-
-
-def _of(topic: str, camera: str) -> str:
-    """Return the topic of one of several cameras, the given one where that is ''."""
-    first, _, rest = topic.partition('/')
-    return f'{first}/{camera}/{rest}' if camera else topic
-
 
 _DECIMATION = 4      # rows and columns of predicted/points for one of predicted/points/decimated
 
@@ -88,12 +48,14 @@ class _Shown:
     """What one camera would see of one frame, as messages that are made once."""
 
     def __init__(self, framed: FramedView, predicted: Predicted | PredictedView | None,
-                 robot: RobotFrame, rollout: Rollout) -> None:
+                 robot: RobotFrame, rollout: Rollout, clouds: dict[str, PointCloud2]) -> None:
         """
         Take what is to be shown.
 
         :param predicted: None of a world model that does not predict this camera.
+        :param clouds: of the frame before, by name of the camera: they are written over.
         """
+        self._clouds = clouds
         self.framed, self.predicted, self.robot, self._rollout = framed, predicted, robot, rollout
         observed = rollout.observed
         self.header = Header(stamp=time_message(observed.observation.stamp_ns),
@@ -109,7 +71,10 @@ class _Shown:
     def points(self) -> PointCloud2:
         """The predicted points, where there are some."""
         assert self.predicted is not None
-        return self.cloud(self.predicted.pointmap)
+        name = self.framed.view.name
+        self._clouds[name] = cloud = self.cloud(self.predicted.pointmap,
+                                                again=self._clouds.get(name))
+        return cloud
 
     def whole(self, frame: RolloutFrame) -> PredictedFrame:
         """Return the message of all that is predicted of this camera, and of the frame."""
@@ -128,16 +93,18 @@ class _Shown:
             else float(of_all.action_following),
             carried_point=Point(x=x, y=y, z=z))
 
-    def cloud(self, points: np.ndarray, times_less: int = 1) -> PointCloud2:
+    def cloud(self, points: np.ndarray, times_less: int = 1,
+              again: PointCloud2 | None = None) -> PointCloud2:
         """Return the cloud of points (H, W, 3) [m] of the camera, in the colours of the frame."""
         stride = self._rollout.cloud_stride * times_less
         colors = None if self.predicted is None else self.predicted.image
         if self.framed.is_in_frame:
-            return cloud_message(points, colors, self.header, stride=stride)
+            return cloud_message(points, colors, self.header, stride=stride, again=again)
         T = self.robot.T_base_camera  # noqa: N806
         points = (points @ T[:3, :3].T + T[:3, 3]).astype(np.float32)
         return cloud_message(points, colors, Header(
-            stamp=self.header.stamp, frame_id=self._rollout.observed.root_link), stride=stride)
+            stamp=self.header.stamp, frame_id=self._rollout.observed.root_link), stride=stride,
+            again=again)
 
 
 class Outputs:
@@ -160,6 +127,7 @@ class Outputs:
             topic: node.create_lifecycle_publisher(kind, topic, profile)
             for topic, (kind, profile) in topics(cameras).items()}
         self._of_frames = OF_FRAMES | {topic for topic in self._publishers if topic not in TOPICS}
+        self._clouds: dict[str, PointCloud2] = {}     # the last of each camera
         self._static = node.create_publisher(TFMessage, '/tf_static', qos.TF_STATIC)
 
     def close(self) -> None:
@@ -178,7 +146,7 @@ class Outputs:
         """
         observed, predicted, robot = rollout.observed, frame.predicted, frame.robot
         wanted, first = self.wanted_of_frames(), observed.framed[0]
-        shown = _Shown(first, predicted, robot, rollout)
+        shown = _Shown(first, predicted, robot, rollout, self._clouds)
         self._publish_view('', shown, frame, wanted)
         views = {view.name: view for view in predicted.others}
         for each in observed.framed if len(wanted - OF_FRAMES) else ():
@@ -187,7 +155,7 @@ class Outputs:
                 self._publish_view(name, shown, frame, wanted)
             elif name in frame.others:
                 self._publish_view(name, _Shown(each, views.get(name), frame.others[name],
-                                                rollout), frame, wanted)
+                                                rollout, self._clouds), frame, wanted)
         if 'predicted/joint_states' in wanted:
             now = self._node.get_clock().now().to_msg()
             self._publish('predicted/joint_states',
@@ -215,7 +183,7 @@ class Outputs:
                      'predicted/points/decimated': lambda: shown.cloud(
                          predicted.pointmap, _DECIMATION)}
         for topic, message in make.items():
-            if (name := _of(topic, camera)) in wanted:
+            if (name := topic_of(topic, camera)) in wanted:
                 self._publish(name, message())
 
     def verdict_message(self, verdict: Verdict, *, rollout_id: str, root_link: str,

@@ -184,24 +184,37 @@ class PrecheckPipeline:
                observed: FramedObservation | InputProblem, plan: Plan) -> None:
         """Have tiers 0 and 1 run in the worker process; a failure makes the verdict UNSURE."""
         job = candidate.check
-        if job is not None:
-            outcome = request.wait(job)
-        if not candidate.moves or (job is None and request.stopped.is_set()):
-            return
-        if isinstance(observed, InputProblem):
-            raise observed
-        candidate.assessment.measure(scene_stamp_ns=observed.oldest_ns)
-        candidate.assessment.took('look', observed.took)
         if job is None:
+            if not candidate.moves or request.stopped.is_set():
+                return
+            if isinstance(observed, InputProblem):
+                raise observed
             self._refuse_moved_on(request, candidate, plan)
             job = self._submit_check(request, candidate, observed, plan)
-            outcome = request.wait(job)
-        candidate.take_check(job)
-        candidate.assessment.took('checks', time.monotonic() - job.submitted)
-        if outcome != JobOutcome.DONE:
-            request.fail(outcome, job.message)
-        if plan.predicts_first:
-            self._report_provisional(request, candidate, plan, 'checked')
+        if candidate.moves and isinstance(observed, FramedObservation) \
+                and self._predicts_beside(request, plan):
+            candidate.prediction = self._begin_prediction(request, candidate, observed, plan)
+        outcome = request.wait(job)
+        if candidate.moves and isinstance(observed, FramedObservation):
+            candidate.assessment.measure(scene_stamp_ns=observed.oldest_ns)
+            candidate.assessment.took('look', observed.took)
+            candidate.take_check(job)
+            candidate.assessment.took('checks', time.monotonic() - job.submitted)
+            if outcome != JobOutcome.DONE:
+                request.fail(outcome, job.message)
+            if plan.predicts_first:
+                self._report_provisional(request, candidate, plan, 'checked')
+        if (begun := candidate.prediction) is not None and (
+                not candidate.moves or request.stopped.is_set()):     # nobody will wait for it
+            begun.cancel(message='the checks found that there is no motion')
+            request.wait(begun)
+            self._pace.note(begun, plan.settings.values['frames'])
+
+    def _predicts_beside(self, request: PrecheckRequest, plan: Plan) -> bool:
+        """Return whether the prediction begins beside the check, see `_begin_prediction`."""
+        return request.is_streamed and self._predictions is not self._checks \
+            and not plan.predicts_first \
+            and self._pace.begins_at_once(request, is_judged=plan.is_judged)
 
     def _refuse_moved_on(self, request: PrecheckRequest, candidate: Candidate,
                          plan: Plan) -> None:
@@ -230,15 +243,10 @@ class PrecheckPipeline:
 
         A failure speaks against the verdict, as tier 2.
         """
-        if not isinstance(observed, FramedObservation) or not candidate.moves \
-                or not self._pace.wait(request, is_judged=plan.is_judged):
+        job, values = candidate.prediction, plan.settings.values
+        if not isinstance(observed, FramedObservation) or not candidate.moves or (job := (
+                job or self._begin_prediction(request, candidate, observed, plan))) is None:
             return
-        values, deadline = plan.settings.values, request.deadline
-        if not plan.predicts_first:
-            deadline = max(deadline, request.started + values['deadline'])
-        task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']),
-                              candidate.start)
-        job = self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
         outcome = request.wait(job)
         self._pace.note(job, values['frames'])
         candidate.assessment.measure(
@@ -247,6 +255,24 @@ class PrecheckPipeline:
         candidate.take_prediction(job, is_evidence=plan.is_judged)
         if outcome != JobOutcome.DONE and plan.predicts_first:
             request.fail(outcome, job.message)
+
+    def _begin_prediction(self, request: PrecheckRequest, candidate: Candidate,
+                          observed: FramedObservation, plan: Plan) -> Job | None:
+        """
+        Have the prediction of a candidate begun, once it is its turn; None where it was stopped.
+
+        That of a trajectory of the topic need not wait for the verdict where another process
+        checks: its frames come 40 ms earlier, and the verdict a few later. One whose verdict
+        somebody waits for does.
+        """
+        if not self._pace.wait(request, is_judged=plan.is_judged):
+            return None
+        values, deadline = plan.settings.values, request.deadline
+        if not plan.predicts_first:
+            deadline = max(deadline, request.started + values['deadline'])
+        task = PredictionTask(values['seed'], plan.is_judged, bool(values['incident_dir']),
+                              candidate.start)
+        return self._submit(request, candidate, observed, plan, self._predictions, task, deadline)
 
     def _submit(self, request: PrecheckRequest, candidate: Candidate, observed: FramedObservation,
                 plan: Plan, worker: Supervisor, task: CheckTask | PredictionTask,
@@ -258,7 +284,9 @@ class PrecheckPipeline:
         sink = RolloutSink(
             self._node, self._outputs,
             Rollout(candidate.rollout_id, observed, values['cloud_stride']),
-            lambda *progress: request.on_progress(request, *progress),
+            # of what nobody waits for nobody is told how far it is
+            (lambda *_: None) if isinstance(task, PredictionTask) and not plan.predicts_first
+            else lambda *progress: request.on_progress(request, *progress),
             candidate.frames if values['incident_dir'] else None)
         job = worker.submit(
             observed.observation, trajectory, task=task, settings=plan.settings.precheck,

@@ -42,14 +42,18 @@ class PredictionPace:
         if request.started > self._came:
             self._period, self._came = request.started - self._came, request.started
         left = 0.0
-        if self._is_hurried and request.is_streamed and not is_judged \
-                and time.monotonic() - self._began < _RETRY:
+        if not self.begins_at_once(request, is_judged=is_judged):
             pause = min(_PAUSE * self._period, _LONGEST)
             left = max(0.0, request.started + pause - time.monotonic())
         if request.stopped.wait(left):
             return False
         self._began = time.monotonic()
         return True
+
+    def begins_at_once(self, request: PrecheckRequest, *, is_judged: bool) -> bool:
+        """Return whether a request's prediction has nothing to wait for; see `wait`."""
+        return not self._is_hurried or not request.is_streamed or is_judged \
+            or time.monotonic() - self._began >= _RETRY
 
     def note(self, job: Job, frames: int) -> None:
         """Note what became of a prediction, which was to have so many frames."""
