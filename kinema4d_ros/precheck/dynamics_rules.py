@@ -27,6 +27,8 @@ _SEVERITIES = {Consequence.REPORT: Severity.INFO, Consequence.UNSURE: Severity.U
                Consequence.FAIL: Severity.FAIL}
 #: [m] a simulation tells of pushes and drags from here on
 LEAST_PUSH = 0.01
+#: [m] it tells from here on what a thing takes along that it is lifted off or out of
+LEAST_DRAG = 0.003
 #: [m] that fingers may push what they grasp thereafter: what closing and approaching can do
 APPROACH = 0.05
 #: share of the runs; where fewer became unstable, the others tell enough
@@ -48,9 +50,11 @@ class DynamicsRules:
     members: int = 1          # of that simulation's ensemble, 1 or more
     #: simulations by which tier 1 refuses what moves things beside the goal; 0: none
     neighbours: int = 0
-    #: [m] that anything but what the hand grasps may be pushed or dragged along, LEAST_PUSH or
-    #: more
+    #: [m] that the robot may push anything but what the hand grasps, LEAST_PUSH or more
     may_push: float = 0.01
+    #: [m] that a thing may be dragged along by another one, LEAST_DRAG or more. A bowl that is
+    #: lifted off another one moves that by millimetres, in truth more than in a simulation.
+    may_take_along: float = LEAST_DRAG
     pushed: Consequence = Consequence.UNSURE
     dragged: Consequence = Consequence.UNSURE
     toppled: Consequence = Consequence.UNSURE
@@ -74,6 +78,10 @@ class DynamicsRules:
             raise ConfigurationError(
                 f'may_push must be at least {LEAST_PUSH} [m], below which a simulation tells no '
                 f'push, got {self.may_push}')
+        if not (np.isfinite(self.may_take_along) and self.may_take_along >= LEAST_DRAG):
+            raise ConfigurationError(
+                f'may_take_along must be at least {LEAST_DRAG} [m], below which a simulation tells '
+                f'nothing, got {self.may_take_along}')
         if self.members < 1:
             raise ConfigurationError(f'members must be 1 or more, got {self.members}')
         if self.neighbours < 0:
@@ -128,7 +136,7 @@ class DynamicsRules:
         if event.kind.value in EVENT_RULES:
             severity = _SEVERITIES[getattr(self, event.kind.value)]
         if event.kind in _TAKES_ALONG:
-            limit = self.may_push
+            limit = self.may_push if event.kind is EventKind.PUSHED else self.may_take_along
             if (event.distance or 0.0) <= limit or (is_grasped
                                                     and event.kind is EventKind.PUSHED):
                 severity = Severity.INFO

@@ -14,11 +14,11 @@ from scenes import BLUE, box, can, Path, pick_and_place, RED, World
 from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Goal,
                                    PrecheckSettings, Tier1Settings)
-from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES, LEAST_PUSH
+from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES, LEAST_DRAG, LEAST_PUSH
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (EventKind, FindingCode, Severity, Status, WorldEvent)
 from kinema4d_ros.world_model.physics import why_not_available
-from kinema4d_ros.world_model.physics.happenings import MOVED
+from kinema4d_ros.world_model.physics.happenings import LIFTED_OFF, MOVED
 
 needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
 #: from the best verdict to the worst
@@ -87,8 +87,10 @@ def test_pushing_something_aside_is_no_pass_by_default_and_its_distance_is_told(
     assert pushed.severity is Severity.INFO
 
 
-def test_the_least_that_may_be_pushed_is_the_least_that_is_told():
-    assert LEAST_PUSH == MOVED
+def test_the_least_that_may_be_pushed_or_taken_along_is_the_least_that_is_told():
+    assert LEAST_PUSH == MOVED and LEAST_DRAG == LIFTED_OFF
+    (along,) = DynamicsRules(may_take_along=0.02).findings([event(EventKind.DRAGGED, 0.01)])
+    assert along.severity is Severity.INFO and along.limit == 0.02
 
 
 @needs_mujoco
@@ -116,7 +118,8 @@ def test_what_cannot_be_simulated_forbids_a_pass(monkeypatch):
 
 @pytest.mark.parametrize('kind, distance, severity', [
     (EventKind.PUSHED, 0.011, Severity.UNSURE), (EventKind.PUSHED, 0.009, Severity.INFO),
-    (EventKind.DRAGGED, 0.02, Severity.UNSURE), (EventKind.TOPPLED, 0.0, Severity.UNSURE),
+    (EventKind.DRAGGED, 0.02, Severity.UNSURE), (EventKind.DRAGGED, 0.005, Severity.UNSURE),
+    (EventKind.TOPPLED, 0.0, Severity.UNSURE),
     (EventKind.DROPPED, 0.2, Severity.INFO), (EventKind.FELL_OFF, 0.1, Severity.UNSURE),
     (EventKind.SLIPPED_OUT, None, Severity.UNSURE), (EventKind.JAMMED, None, Severity.UNSURE),
     (EventKind.UNDECIDED, None, Severity.UNSURE), (EventKind.UNDECIDED, 0.02, Severity.UNSURE),
@@ -174,6 +177,7 @@ def test_every_rule_takes_each_consequence(name):
     ({'pushed': 'maybe'}, "pushed must be one of report, unsure, fail, got 'maybe'"),
     ({'may_push': 0.005}, r'at least 0\.01 \[m\], below which .* no push, got 0\.005'),
     ({'may_push': float('nan')}, r'may_push must be at least 0\.01 \[m\].* got nan'),
+    ({'may_take_along': 0.001}, r'at least 0\.003 \[m\], below which .* nothing, got 0\.001'),
     ({'members': 0}, 'members must be 1 or more, got 0')])
 def test_rules_that_are_none_are_refused(values, message):
     with pytest.raises(ConfigurationError, match=message):

@@ -148,6 +148,25 @@ def test_what_is_lost_and_gripped_again_has_slipped_in_the_hand_by_so_much():
     assert events[1].distance == pytest.approx(0.015) and events[1].time == pytest.approx(0.6)
 
 
+@pytest.mark.parametrize('leans, moved, told', [
+    (True, 0.005, True), (False, 0.005, False), (True, 0.002, False)])
+def test_what_a_thing_is_lifted_off_is_told_to_move_with_it(leans, moved, told):
+    """A bowl on a ramekin takes that along by millimetres; a thing beside it is none of it."""
+    found, robot = look(World().add(RED, box((0.05, 0.05, 0.1), (*AT, 0))).add(
+        BLUE, box((0.05, 0.05, 0.1), (0.05, -0.1, 0))))
+    held, near, places = np.zeros((100, 2), bool), np.zeros((100, 2, 2), bool), \
+        np.zeros((100, 2, 3))
+    held[40:70, 0], near[:45, [0, 1], [1, 0]] = True, leans
+    places[45:, 0, 2], places[45:, 1, 0] = 0.2, moved
+    run = Run(np.arange(100) * 0.01, places, np.tile([1.0, 0.0, 0.0, 0.0], (100, 2, 1)),
+              np.full((100, 2), NOBODY, np.int16), ~held, near, held, np.zeros((100, 2)),
+              held & False)
+    along = [each.event for each in happenings(found.world(robot), robot, run)
+             if each.event.kind is EventKind.DRAGGED]
+    assert [event.thing for event in along] == ([1] if told else [])
+    assert all(event.distance == pytest.approx(moved) for event in along)
+
+
 @needs_mujoco
 def test_the_run_that_is_shown_ends_as_most_of_them_do(monkeypatch):
     found, robot = look(World().add(RED, box((0.05, 0.05, 0.1), (*AT, 0))))

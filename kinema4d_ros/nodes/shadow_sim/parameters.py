@@ -17,7 +17,7 @@ from kinema4d_ros.nodes.shadow_sim.scene_parameters import OF_SOURCE, why_not_so
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier0Settings,
                                    Tier1Settings, Tier2Settings, TouchRule, Unprobed,
                                    Unseen)
-from kinema4d_ros.precheck.dynamics_rules import LEAST_PUSH
+from kinema4d_ros.precheck.dynamics_rules import LEAST_DRAG, LEAST_PUSH
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
@@ -34,7 +34,7 @@ _LEDGER_LIMITS = (
 #: rule of an event -> what happens then
 _EVENT_MEANINGS = {
     'pushed': 'the robot pushes something farther than may_push',
-    'dragged': 'something is taken along farther than may_push by what moves against it',
+    'dragged': 'something is taken along farther than may_take_along by what moves against it',
     'toppled': 'something tips over', 'dropped': 'what was held falls by more than 2 cm',
     'slipped': 'what is held shifts between the fingers',
     'slipped_out': 'what was held is lost while the fingers stay closed',
@@ -330,9 +330,11 @@ TABLE_ROWS = (
     _rule('physics.neighbours', 'Simulations by which tier 1 refuses (UNSURE) what else would '
           'pass, where half of them move something by 1 mm or 1 degree that is neither carried nor '
           'where the goal wants something to go; 8 take about a second. 0: none', maximum=32),
-    _rule('physics.may_push', 'How far anything but what the hand grasps may be pushed or dragged '
-          'along; a simulation tells of no push below 1 cm', unit='m', minimum=LEAST_PUSH,
-          maximum=10.0),
+    _rule('physics.may_push', 'How far the robot may push anything but what the hand grasps; a '
+          'simulation tells of no push below 1 cm', unit='m', minimum=LEAST_PUSH, maximum=10.0),
+    _rule('physics.may_take_along', 'How far a thing may be dragged along by another one; a '
+          'simulation tells from 3 mm on what another one is lifted off', unit='m',
+          minimum=LEAST_DRAG, maximum=10.0),
     *(Parameter(f'physics.{name}', str, str(getattr(_DEFAULTS['physics'], name)),
                 f'What it means when {meaning}: a finding that changes nothing (report), no PASS '
                 '(unsure), or fail', choices=tuple(map(str, Consequence)))

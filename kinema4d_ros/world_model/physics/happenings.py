@@ -14,12 +14,14 @@ from kinema4d_ros.world_model.physics.world import RigidWorld
 
 MOVED = 0.01                     # [m] what moves less stays
 TOPPLED = np.deg2rad(45.0)       # what tilts by more has tipped over
+LIFTED_OFF = 0.003               # [m] what a thing was lifted off or out of moves with it
 _BEGINS = 0.003                  # [m] what moved this far is moving
 _DROP = 0.02                     # [m] what falls this far is dropped, or falls off
 _REST = 0.002                    # [m] from where it ends a thing is at rest
 _SLIP, _SLIP_TURN = 0.01, np.deg2rad(15.0)      # by which a thing shifts between the fingers
 _JAM = 40.0                      # [N] on a thing that the robot pushes or holds against something
 _JAM_RECORDS = 3                 # in a row
+_CLOSING = 10                    # records before a grasp in which the fingers move the thing
 _CORNERS = 60                    # of a body, by which its lowest point is found
 
 
@@ -136,6 +138,12 @@ def _free(number: int, span: _Span, world: RigidWorld, robot: RobotRollout, run:
         yield _happening(EventKind.TOPPLED, run, when, number,
                          f'an object tips over at {_place(run.places[when, number])}',
                          float(along[-1]))
+    if not after_hold and LIFTED_OFF < along[-1] <= MOVED and _carried(number, run):
+        yield _happening(
+            EventKind.DRAGGED, run, begins, number,
+            f'an object at {_place(world.things[number].body.center)} is taken along '
+            f'{1000 * along[-1]:.0f} mm as what stands on it, or leans on it, is lifted off',
+            float(along[-1]))
     if along[-1] <= MOVED or after_hold:
         return
     moving = _while_moving(places)
@@ -153,6 +161,15 @@ def _free(number: int, span: _Span, world: RigidWorld, robot: RobotRollout, run:
             EventKind.DRAGGED, run, begins, number,
             f'an object at {_place(start)} is taken along by another one '
             f'{100 * along[-1]:.0f} cm', float(along[-1]))
+
+
+def _carried(number: int, run: Run) -> bool:
+    """Return whether a thing touches another one as fingers close on that."""
+    for other in np.flatnonzero(run.held.any(axis=0)):
+        first = int(run.held[:, other].argmax())
+        if first and run.neighbours[max(first - _CLOSING, 0):first + 1, number, other].any():
+            return True
+    return False
 
 
 def _jams(number: int, run: Run, attached: bool) -> Iterator[Happening]:
