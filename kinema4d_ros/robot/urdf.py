@@ -189,13 +189,15 @@ def _drop_free_base(root: ElementTree.Element, warnings: list[str]) -> None:
     Mobile bases, drones and humanoids have such a `world` or `odom`. Nobody publishes that joint's
     position in joint_states: where the base is in the world is a matter of TF.
     """
-    ends = [(joint, *(end.get('link') for end in (joint.find('parent'), joint.find('child'))
-                      if end is not None)) for joint in root.findall('joint')]
-    whole = [(joint, *links) for joint, *links in ends if len(links) == 2]
-    for joint, parent, child in whole:
+    joined: list[tuple[ElementTree.Element, str, str]] = []
+    for joint in root.findall('joint'):
+        above, below = joint.find('parent'), joint.find('child')
+        if above is not None and below is not None:
+            joined.append((joint, above.get('link', ''), below.get('link', '')))
+    for joint, parent, child in joined:
         if joint.get('type') not in ('floating', 'planar') \
-                or any(parent == below for _, _, below in whole) \
-                or sum(parent == above for _, above, _ in whole) > 1:
+                or any(parent == link for _, _, link in joined) \
+                or sum(parent == link for _, link, _ in joined) > 1:
             continue
         links = [link for link in root.findall('link') if link.get('name') == parent]
         if len(links) != 1 or links[0].findall('visual') or links[0].findall('collision'):
