@@ -189,7 +189,8 @@ def depicted(rows: list[PrecheckRow], evaluation: Evaluation, most: int) -> list
 
 def of_some(paths: list[str], stage: str, evaluation: Evaluation, most: int) -> list:
     """Return the rows that a stage gives of `most` of the episodes, spread over all."""
-    chosen = paths[::max(1, math.ceil(len(paths) / most))][:most] if most > 0 else []
+    most = min(max(most, 0), len(paths))
+    chosen = [paths[number * len(paths) // most] for number in range(most)]
     found = evaluation.found(stage, {path: path for path in chosen})
     return [row for rows in found.values() for row in rows]
 

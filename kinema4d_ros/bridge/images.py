@@ -142,8 +142,9 @@ def fill(data: byte_array[int], values: np.ndarray) -> None:
 def _compressed_depth(message: CompressedImage) -> np.ndarray:
     """Decode compressed_depth_image_transport: a 12 byte header, then a 16 bit PNG."""
     encoding, _, codec = (part.strip() for part in message.format.partition(';'))
-    if encoding not in ('16UC1', '32FC1') or codec not in ('compressedDepth',
-                                                           'compressedDepth png'):
+    codec = ' '.join(codec.split())
+    if encoding not in ('16UC1', 'mono16', '32FC1') or codec not in ('compressedDepth',
+                                                                     'compressedDepth png'):
         raise ObservationError(
             f'format {message.format!r} is not supported, use 16UC1 or 32FC1 with '
             "'compressedDepth png' (parameter format of the publishing image_transport)")
@@ -155,7 +156,7 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
     if values.ndim != 2 or values.dtype != np.uint16:
         raise ObservationError(
             f'compressedDepth must hold one 16 bit channel, got {values.shape} {values.dtype}')
-    if encoding == '16UC1':
+    if encoding != '32FC1':
         return values
     # the file holds a quantised inverse depth, A / depth + B, with 0 for unknown
     with np.errstate(divide='ignore', invalid='ignore'):

@@ -115,10 +115,14 @@ def joint_states(message: JointState) -> JointStates:
     A joint whose position is not finite is left out alone: joint_state_broadcaster sends NaN for
     what a joint does not measure, such as the position of a wheel. So is one that is named twice
     with two positions. Velocities are optional: fewer or more than there are names count as none.
+    A message without any position, as a driver of velocities or efforts alone sends it, says
+    nothing of where joints are; that is what JointState provides for.
 
     :raises ObservationError: names and positions do not match.
     """
     names, positions = message.name, message.position
+    if not len(positions):
+        return JointStates({}, {}, {})
     if len(names) != len(positions):
         raise ObservationError(
             f'joint state has {len(names)} names but {len(positions)} positions')

@@ -15,11 +15,11 @@ from kinema4d_ros.types import PinholeCamera
 # What drivers call a model -> its name in ROS; '' is none.
 _MODELS = {
     'plumb_bob': 'plumb_bob', 'radtan': 'plumb_bob', 'radial_tangential': 'plumb_bob',
-    'brown_conrady': 'plumb_bob',
+    'brown_conrady': 'plumb_bob', 'radtan4': 'plumb_bob', 'radtan5': 'plumb_bob',
     'rational_polynomial': 'rational_polynomial', 'rational': 'rational_polynomial',
-    'thin_prism': 'rational_polynomial',
+    'thin_prism': 'rational_polynomial', 'radtan8': 'rational_polynomial',
     'equidistant': 'equidistant', 'fisheye': 'equidistant', 'kannala_brandt': 'equidistant',
-    'kannala_brandt4': 'equidistant',
+    'kannala_brandt4': 'equidistant', 'kb4': 'equidistant',
     '': '', 'none': '', 'no_distortion': '', 'undistorted': '', 'rectified': ''}
 # Numbers of coefficients that OpenCV takes. Those of plumb_bob are the first ones of
 # rational_polynomial, and a coefficient that is not given is 0 in each model.
@@ -39,9 +39,10 @@ class CameraCalibration:
 
     Distortion models are taken by the names that drivers have for them, and coefficients that are
     0 at the end of D say nothing, however many there are: `distortion_model` and `D` are then what
-    ROS means. Coefficients that are all 0 are no distortion, as in image_geometry.
+    ROS means. Coefficients that are all 0 are no distortion, as in image_geometry, whatever the
+    model is called (`inverse_brown_conrady` of a rectified RealSense, say).
 
-    :raises CameraError: not calibrated, an unknown distortion model, values that cannot be.
+    :raises CameraError: not calibrated, distorted by an unknown model, values that cannot be.
     """
 
     width: int
@@ -89,6 +90,8 @@ class CameraCalibration:
         """Give model and coefficients their meaning in ROS."""
         given = self.distortion_model
         model = _MODELS.get(given.strip().lower().replace('-', '_').replace(' ', '_'))
+        if model is None and not any(self.D):      # without coefficients any model is none
+            model = ''
         if model is None:
             known = ', '.join(name for name in _MODELS if name)
             raise CameraError(f'unknown distortion model {given!r}; known: {known}')

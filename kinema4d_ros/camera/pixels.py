@@ -17,6 +17,19 @@ ENCODINGS: dict[str, tuple[str, int]] = {
     'rgb8': ('u1', 3), 'bgr8': ('u1', 3), 'rgba8': ('u1', 4), 'bgra8': ('u1', 4),
     'mono8': ('u1', 1), 'mono16': ('u2', 1), '16UC1': ('u2', 1), '32FC1': ('f4', 1)}
 _TO_RGB = {'bgr8': cv2.COLOR_BGR2RGB, 'rgba8': cv2.COLOR_RGBA2RGB, 'bgra8': cv2.COLOR_BGRA2RGB}
+#: what drivers send besides -> (dtype, channels, conversion to RGB; None for none). OpenCV's own
+#: names say nothing of the order; cv_bridge and cv2 write BGR. OpenCV names a Bayer pattern by its
+#: second row and column, ROS by its first.
+_FROM_DRIVERS: dict[str, tuple[str, int, int | None]] = {
+    '8UC1': ('u1', 1, None), '8UC3': ('u1', 3, cv2.COLOR_BGR2RGB),
+    '8UC4': ('u1', 4, cv2.COLOR_BGRA2RGB),
+    'rgb16': ('u2', 3, None), 'bgr16': ('u2', 3, cv2.COLOR_BGR2RGB),
+    'uyvy': ('u1', 2, cv2.COLOR_YUV2RGB_UYVY), 'yuv422': ('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuyv': ('u1', 2, cv2.COLOR_YUV2RGB_YUY2), 'yuv422_yuy2': ('u1', 2, cv2.COLOR_YUV2RGB_YUY2),
+    **{f'bayer_{order}{bits}': (dtype, 1, code) for bits, dtype in ((8, 'u1'), (16, 'u2'))
+       for order, code in (('rggb', cv2.COLOR_BayerBG2RGB), ('bggr', cv2.COLOR_BayerRG2RGB),
+                           ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB))}}
+_READ = {**{name: (*of, _TO_RGB.get(name)) for name, of in ENCODINGS.items()}, **_FROM_DRIVERS}
 _COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
 _SATURATED = 65535        # of uint16: more than it can hold, or a driver's word for "nothing"
 _DEPTH = ('16UC1', 'mono16', '32FC1')
@@ -29,18 +42,19 @@ def image_to_array(message: Any) -> np.ndarray:
     It may share memory with the message, so treat it as read-only.
 
     :param message: with the fields of sensor_msgs/Image.
-    :return: (H, W, 3) uint8 RGB for colour, (H, W) uint8 for mono8, (H, W) uint16 for mono16 and
+    :return: (H, W, 3) uint8 RGB for colour (uint16 for rgb16, bgr16 and Bayer patterns of 16 bits),
+        (H, W) uint8 for mono8 and 8UC1, (H, W) uint16 for mono16 and
         16UC1, (H, W) float32 for 32FC1.
     :raises ObservationError: unknown encoding, or sizes that contradict each other.
     """
     encoding, width, height = message.encoding, message.width, message.height
-    if encoding not in ENCODINGS:
+    if encoding not in _READ:
         raise ObservationError(
             f'image encoding {encoding!r} is not supported, use one of '
-            f'{", ".join(ENCODINGS)}; image_proc (debayer, rectify) or image_transport '
+            f'{", ".join(_READ)}; image_proc (debayer, rectify) or image_transport '
             'republish can convert it')
     check_size(width, height)
-    dtype, channels = ENCODINGS[encoding]
+    dtype, channels, conversion = _READ[encoding]
     row_bytes = width * channels * int(dtype[1])
     if message.step < row_bytes:
         raise ObservationError(
@@ -56,7 +70,13 @@ def image_to_array(message: Any) -> np.ndarray:
     pixels = np.ascontiguousarray(pixels, dtype=dtype)
     if channels > 1:
         pixels = pixels.reshape(height, width, channels)
-    return cv2.cvtColor(pixels, _TO_RGB[encoding]) if encoding in _TO_RGB else pixels
+    if conversion is None:
+        return pixels
+    try:
+        return cv2.cvtColor(pixels, conversion)
+    except cv2.error as error:      # an odd width of pairs of pixels, a Bayer image of one row
+        raise ObservationError(f'an image of {width}x{height} pixels cannot be {encoding}'
+                               ) from error
 
 
 def to_rgb(pixels: np.ndarray, encoding: str) -> np.ndarray:

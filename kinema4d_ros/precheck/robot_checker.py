@@ -220,7 +220,8 @@ class RobotChecker:
                 scene, self._rollout(scene.observation, still, look.held), self.fields,
                 self.surfaces, self.settings.tier1, hand_links=self.hand_links,
                 held=look.held.objects, stood=self._stood(scene),
-                beside_robot=beside_robot(scene, self.settings.tier1))
+                beside_robot=beside_robot(scene, self.settings.tier1),
+                trail=self._trail(scene.observation))
         return LocalClearance(observation.stamp_ns, self.robot.description_hash,
                               dict(observation.joint_positions), space, problem or '')
 

@@ -100,6 +100,7 @@ def parse_urdf(text: str) -> ParsedUrdf:
             'leave out those that this robot does not need')
     warnings: list[str] = []
     _check_expanded(root)
+    _drop_free_base(root, warnings)
     cleaned = _clean(root, '<robot>', warnings)
     if not cleaned.get('name'):
         cleaned.set('name', 'robot')
@@ -179,6 +180,34 @@ def _check_expanded(root: ElementTree.Element) -> None:
             raise RobotDescriptionError(
                 f'the robot description holds <{element.tag}>, so xacro has not expanded it; '
                 'publish the output of `ros2 run xacro xacro FILE`')
+
+
+def _drop_free_base(root: ElementTree.Element, warnings: list[str]) -> None:
+    """
+    Leave out a root link without a shape that the robot is free against, and the joint between.
+
+    Mobile bases, drones and humanoids have such a `world` or `odom`. Nobody publishes that joint's
+    position in joint_states: where the base is in the world is a matter of TF.
+    """
+    joined: list[tuple[ElementTree.Element, str, str]] = []
+    for joint in root.findall('joint'):
+        above, below = joint.find('parent'), joint.find('child')
+        if above is not None and below is not None:
+            joined.append((joint, above.get('link', ''), below.get('link', '')))
+    for joint, parent, child in joined:
+        if joint.get('type') not in ('floating', 'planar') \
+                or any(parent == link for _, _, link in joined) \
+                or sum(parent == link for _, link, _ in joined) > 1:
+            continue
+        links = [link for link in root.findall('link') if link.get('name') == parent]
+        if len(links) != 1 or links[0].findall('visual') or links[0].findall('collision'):
+            continue
+        root.remove(joint)
+        root.remove(links[0])
+        warnings.append(f'<joint "{joint.get("name")}"> of type {joint.get("type")} is left out, '
+                        f'and its parent "{parent}": all is judged in "{child}", and TF says where '
+                        'that is')
+        return
 
 
 def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> ElementTree.Element:

@@ -35,6 +35,6 @@ def test_uncalibrated_and_unknown_models_are_refused():
     with pytest.raises(CameraError, match='not calibrated'):
         calibration_from_message(CameraInfo(width=640, height=480))
     message = camera_info_message(CAMERA, Header())
-    message.distortion_model = 'lens_of_my_own'
+    message.distortion_model, message.d = 'lens_of_my_own', [0.1, 0.0, 0.0, 0.0, 0.0]
     with pytest.raises(CameraError, match='lens_of_my_own'):
         calibration_from_message(message)

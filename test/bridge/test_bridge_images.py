@@ -58,6 +58,49 @@ def test_one_channel_encodings(encoding, dtype, padding, big):
     assert image.dtype == np.dtype(dtype) and image.dtype.isnative
 
 
+def mosaic(order):
+    """Return the red, green, blue of one colour as a Bayer pattern lays them out, (6, 8) uint8."""
+    values = {'r': 200, 'g': 100, 'b': 50}
+    return np.tile(np.array([values[name] for name in order], np.uint8).reshape(2, 2), (3, 4))
+
+
+@pytest.mark.parametrize('encoding, stored, exact', [
+    ('8UC3', np.full((6, 8, 3), (50, 100, 200), np.uint8), True),
+    ('8UC4', np.full((6, 8, 4), (50, 100, 200, 7), np.uint8), True),
+    ('rgb16', np.full((6, 8, 3), (51200, 25600, 12800), np.uint16), True),
+    ('bgr16', np.full((6, 8, 3), (12800, 25600, 51200), np.uint16), True),
+    *((f'bayer_{order}8', mosaic(order), True) for order in ('rggb', 'bggr', 'gbrg', 'grbg')),
+    *((f'bayer_{order}16', mosaic(order).astype(np.uint16) << 8, True) for order in (
+        'rggb', 'grbg')),
+    # by the equations of ITU-R BT.601 with 16 for black: Y 123, U 91, V 175
+    ('uyvy', np.tile(np.array([91, 123, 175, 123], np.uint8), (6, 4)).reshape(6, 8, 2), False),
+    ('yuv422', np.tile(np.array([91, 123, 175, 123], np.uint8), (6, 4)).reshape(6, 8, 2), False),
+    ('yuyv', np.tile(np.array([123, 91, 123, 175], np.uint8), (6, 4)).reshape(6, 8, 2), False),
+    ('yuv422_yuy2', np.tile(np.array([123, 91, 123, 175], np.uint8), (6, 4)).reshape(6, 8, 2),
+     False)])
+def test_what_drivers_send_besides_is_seen_in_the_right_colours(encoding, stored, exact):
+    seen = images.rgb_image(message(stored, encoding, padding=2))
+    assert seen.shape == (6, 8, 3) and seen.dtype == np.uint8
+    np.testing.assert_allclose(seen, np.broadcast_to((200, 100, 50), seen.shape),
+                               atol=0 if exact else 3)
+
+
+def test_grey_of_opencv_is_grey_and_no_depth():
+    stored = np.full((6, 8), 9, np.uint8)
+    assert (images.rgb_image(message(stored, '8UC1')) == 9).all()
+    for encoding in ('8UC1', 'bayer_rggb8', 'bayer_rggb16', 'rgb16'):
+        pixels = np.full((6, 8, 3) if encoding == 'rgb16' else (6, 8), 9,
+                         np.uint16 if '16' in encoding else np.uint8)
+        with pytest.raises(ObservationError, match='a depth image is needed'):
+            images.depth_to_metres(message(pixels, encoding))
+
+
+@pytest.mark.parametrize('encoding, shape', [('uyvy', (2, 3, 2)), ('yuyv', (2, 5, 2))])
+def test_half_a_pair_of_pixels_is_refused(encoding, shape):
+    with pytest.raises(ObservationError, match=f'cannot be {encoding}'):
+        images.rgb_image(message(np.zeros(shape, np.uint8), encoding))
+
+
 def test_known_bytes_of_a_big_endian_depth_image():
     raw = Image(height=1, width=2, encoding='16UC1', step=4, is_bigendian=1,
                 data=[0x03, 0xE8, 0x00, 0x00])
@@ -89,7 +132,7 @@ def test_bool_mask_becomes_0_and_255():
 
 
 @pytest.mark.parametrize('change, words', [
-    ({'encoding': 'bayer_rggb8'}, ['bayer_rggb8', 'bgr8', 'image_transport']),
+    ({'encoding': 'nv12'}, ['nv12', 'bgr8', 'image_transport']),
     ({'step': 20}, ['step 20', '21 bytes']),
     ({'step': 22}, ['110', '105']),
     ({'height': 0}, ['7x0']),

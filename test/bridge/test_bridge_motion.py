@@ -84,10 +84,16 @@ def test_joint_state_in_any_order_with_extra_joints():
 
 @pytest.mark.parametrize('names, positions, words', [
     (['a', 'b'], [1.0], '2 names but 1 positions'),
-    (['a'], [], '1 names but 0 positions')])
+    ([], [1.0], '0 names but 1 positions')])
 def test_bad_joint_states(names, positions, words):
     with pytest.raises(ObservationError, match=words):
         motion.joint_states(JointState(name=names, position=positions))
+
+
+@pytest.mark.parametrize('fields', [{'velocity': [1.0, 2.0]}, {'effort': [3.0, 4.0]}, {}])
+def test_a_message_without_positions_says_nothing_of_them(fields):
+    message = JointState(name=['left_wheel', 'right_wheel'], **fields)
+    assert motion.joint_states(message) == motion.JointStates({}, {}, {})
 
 
 @pytest.mark.parametrize('names, positions, bad, words', [

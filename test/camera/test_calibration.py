@@ -170,8 +170,18 @@ def test_calibrations_that_cannot_be_used_are_refused(change, message):
         dataclasses.replace(PLUMB_BOB, **change)
 
 
+@pytest.mark.parametrize('model', ['inverse_brown_conrady', 'Inverse Brown Conrady', 'ftheta',
+                                   'pinhole', 'magic'])
+def test_a_model_without_coefficients_is_no_distortion_whatever_it_is_called(model):
+    for D in (), (0.0,) * 5, (0.0,) * 12:
+        calibration = dataclasses.replace(PLUMB_BOB, distortion_model=model, D=D)
+        assert calibration.distortion_model == ''
+        assert calibration.pinhole == dataclasses.replace(PLUMB_BOB, D=()).pinhole
+
+
 @pytest.mark.parametrize('given, like', [
     # every Orbbec camera: three zeros more than the model has
+    (('radtan5', PLUMB_BOB.D), PLUMB_BOB), (('radtan8', RATIONAL.D), RATIONAL),
     (('plumb_bob', (*PLUMB_BOB.D, 0, 0, 0)), PLUMB_BOB), (('plumb_bob', RATIONAL.D), RATIONAL),
     (('Plumb_Bob', PLUMB_BOB.D), PLUMB_BOB), (('radtan', PLUMB_BOB.D), PLUMB_BOB),
     (('BROWN-CONRADY ', PLUMB_BOB.D), PLUMB_BOB), (('rational_polynomial', PLUMB_BOB.D), PLUMB_BOB),

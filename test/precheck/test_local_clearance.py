@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hand_over_table import GRIPPER, over_table, ROBOT, SETTINGS, table, way
+from hand_over_table import CAMERA, GRIPPER, over_table, ROBOT, SETTINGS, table, way
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -36,19 +36,19 @@ def scene_of(observation, settings=SETTINGS):
                                for view in observation.views], settings.scene)
 
 
-def spaces(fields, place, observation=None, settings=SETTINGS, held=()):
+def spaces(fields, place, observation=None, settings=SETTINGS, held=(), trail=None):
     """Return the space of each link, and of what is held, where the hand is at a place."""
     scene = scene_of(observation or table(), settings)
     robot = dataclasses.replace(way(place, place, frames=1), held=held)
     found = measure_local_clearance(scene, robot, fields, SURFACES, settings, hand_links=HAND,
-                                    held=held)
+                                    held=held, trail=trail)
     return {each.held or each.link: each for each in found}
 
 
-def worst_of(fields, start, end, observation, settings=SETTINGS):
+def worst_of(fields, start, end, observation, settings=SETTINGS, trail=None):
     """Return the worst that tier 1 says of the straight motion between two places of the hand."""
     findings, _ = check_tier1(scene_of(observation, settings), way(start, end), fields, SURFACES,
-                              settings, hand_links=HAND)
+                              settings, hand_links=HAND, trail=lambda: trail)
     return max((finding.severity for finding in findings), default=Severity.INFO)
 
 
@@ -114,6 +114,49 @@ def test_what_stays_within_the_space_passes_tier_1(fields, seed, kind):
     way_there = rng.normal(size=3)
     end = start + space * way_there / np.linalg.norm(way_there)
     assert worst_of(fields, start, end, observation) is Severity.INFO
+
+
+EDGE = 1.1 * CAMERA.cx / CAMERA.fx          # of the view, at the height of the hand
+STRICT = dataclasses.replace(SETTINGS, unseen_outside=0.05)
+
+
+def been(fields, *stops):
+    """Return where the links have been on a way that ended a second ago."""
+    motion = way(*stops)
+    index = [motion.link_names.index(name) for name in fields.link_names]
+    return motion.T_base_link[:, index], np.linspace(10.0, 1.0, len(motion.times))
+
+
+def test_where_the_robot_has_been_is_space_where_no_camera_sees(fields):
+    here = (EDGE + 0.05, 0.0, 0.4)
+    around = been(fields, *((here[0] + dx, dy, 0.4 + dz) for dz in (-0.1, -0.05, 0.0, 0.05, 0.1)
+                            for dy in (-0.15, 0.15) for dx in (-0.15, 0.15)))
+    first, again = (spaces(fields, here, settings=STRICT, trail=trail)
+                    for trail in (None, around))
+    assert again['hand'].space > first['hand'].space + 0.03
+    along = been(fields, (here[0] - 0.1, 0.0, 0.4), here)       # one line is no space to all sides
+    assert spaces(fields, here, settings=STRICT, trail=along)['hand'].space \
+        < again['hand'].space - 0.02
+    depth = table().view.depth.copy()
+    depth[45:75, 95:125] = 0.0                                  # the trail says nothing of a hole
+    hole, over = table(depth), (0.0, 0.0, 0.4)
+    there = been(fields, over, (0.3, 0.0, 0.4))
+    assert spaces(fields, over, hole, trail=there)['hand'].space == \
+        spaces(fields, over, hole)['hand'].space
+
+
+@hypothesis_settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_what_stays_within_the_space_of_a_trail_passes_tier_1_with_it(fields, seed):
+    rng = np.random.default_rng(seed)
+    start = np.array([EDGE, 0.0, 0.4]) + rng.uniform(-0.05, 0.1, 3)
+    trail = been(fields, *(start + rng.uniform(-0.2, 0.2, (5, 3))))
+    space = min(each.space for each in spaces(fields, start, settings=STRICT,
+                                              trail=trail).values())
+    way_there = rng.normal(size=3)
+    end = start + space * way_there / np.linalg.norm(way_there)
+    assert space <= 0.0 or worst_of(fields, start, end, table(), STRICT,
+                                    trail) is Severity.INFO
 
 
 def test_there_is_no_space_in_a_hand_that_touches(fields):

@@ -173,9 +173,26 @@ def test_zero_and_absent_velocity_limits_are_unknown():
         assert limit.velocity is None and limit.effort is None and limit.upper == 1
 
 
+BALL = '<collision><geometry><sphere radius="0.1"/></geometry></collision>'
+ON_A_BASE = ('<joint name="k" type="revolute"><parent link="b"/><child link="c"/></joint>'
+             '<link name="c"/>')
+
+
+@pytest.mark.parametrize('kind', ['floating', 'planar'])
+def test_a_base_that_is_free_in_the_world_is_the_root(kind):
+    robot = Robot.from_urdf(one_joint(kind=kind, rest=ON_A_BASE))
+    assert robot.root_link == 'b' and robot.joint_names == ('k',)
+    assert any(f'"j"> of type {kind} is left out' in line and 'judged in "b"' in line
+               for line in robot.warnings)
+
+
 BAD = {
-    'floating': (one_joint(kind='floating'), r'"j"> has type "floating"'),
-    'planar': (one_joint(kind='planar'), r'"j"> has type "planar"'),
+    'floating, of a shape': (one_joint(kind='floating', rest=ON_A_BASE).replace(
+        '<link name="a"/>', f'<link name="a">{BALL}</link>'), r'"j"> has type "floating"'),
+    'floating, of two': (one_joint(kind='floating', rest=ON_A_BASE.replace(
+        'parent link="b"', 'parent link="a"')), r'"j"> has type "floating"'),
+    'planar, on the way': (one_joint(rest=ON_A_BASE.replace('revolute', 'planar')),
+                           r'"k"> has type "planar"'),
     'unknown type': (one_joint(kind='hinge'), r'"j"> has type "hinge".*revolute'),
     'nan': (one_joint('<origin xyz="0 nan 0"/>'), r'<origin> of <joint "j">: xyz.*finite'),
     'inf': (one_joint('<origin xyz="0 inf 0"/>'), r'<origin> of <joint "j">.*finite'),

@@ -22,7 +22,7 @@ from kinema4d_ros.precheck.tier1.clearance import own_points
 from kinema4d_ros.precheck.tier1.holes import wide_pieces
 from kinema4d_ros.precheck.tier1.swept_space import chamfer, Load, SweptSpace
 from kinema4d_ros.precheck.tier1.unseen import (ARM, FEWEST, FINGERS, HAND, hidden_for,
-                                                 limits)
+                                                 limits, LinkTrail)
 from kinema4d_ros.robot import DistanceFields
 from kinema4d_ros.scene import Knowledge, Scene
 from kinema4d_ros.types import HeldObject, LinkSpace, RobotRollout
@@ -59,8 +59,8 @@ def measure_local_clearance(scene: Scene, robot: RobotRollout, fields: DistanceF
                             surfaces: Mapping[str, np.ndarray], settings: Tier1Settings, *,
                             hand_links: Collection[str] = (), held: Collection[HeldObject] = (),
                             beside_robot: np.ndarray | None = None,
-                            stood: Mapping[int, np.ndarray] | None = None
-                            ) -> tuple[LinkSpace, ...]:
+                            stood: Mapping[int, np.ndarray] | None = None,
+                            trail: LinkTrail | None = None) -> tuple[LinkSpace, ...]:
     """
     Return the free space around each link that has a shape, and around what is held.
 
@@ -68,6 +68,7 @@ def measure_local_clearance(scene: Scene, robot: RobotRollout, fields: DistanceF
     :param surfaces: vertices (V, 3) [m] of each link, link frame.
     :param beside_robot: (N,) bool, see `measure_clearance`.
     :param stood: see `measure_clearance`.
+    :param trail: where the robot has been, which tier 1 takes for free where no camera can see.
     """
     rules = settings.touch
     if rules is None:
@@ -84,7 +85,7 @@ def measure_local_clearance(scene: Scene, robot: RobotRollout, fields: DistanceF
              for name in names}
     roles |= {load.name: FINGERS if each.in_fingers else HAND
               for load, each in zip(loads, held)}
-    around = _around(scene, robot, fields, roles, settings, loads, own)
+    around = _around(scene, robot, fields, roles, settings, loads, own, trail)
     distance, nearest = fields.closest(scene.points.cubes, poses, np.where(own, 0, 1))
     doubt = settings.confidence * float(scene.points.sigma.max(initial=0.0))
     found = []
@@ -120,8 +121,11 @@ def _space(link: str, vertices: np.ndarray, to_scene: float, free: float, reason
 
 
 def _around(scene: Scene, robot: RobotRollout, fields: DistanceFields, roles: Mapping[str, int],
-            settings: Tier1Settings, loads: Collection[Load], own: np.ndarray) -> _Around:
+            settings: Tier1Settings, loads: Collection[Load], own: np.ndarray,
+            trail: LinkTrail | None) -> _Around:
     space = SweptSpace.of(scene, robot, fields, roles, settings.known_free, loads, around=AROUND)
+    if trail is not None:
+        space = space.with_trail(*trail)
     shape = space.knowledge.shape
     cells = np.floor((scene.points.points_base[~own] - space.low) / space.voxel).astype(int)
     cells = cells[((cells >= 0) & (cells < shape)).all(axis=1)]
