@@ -49,8 +49,9 @@ class NoSink:
 
 class Job:
     """
-    Handed out by `Supervisor.submit`; `done` is set once `outcome` is final.
+    Handed out by `Supervisor.submit`.
 
+    `done` is set once `outcome` is final, and `sent` once the worker was given it, or will not be.
     `message` says why it ended otherwise than DONE. `assessment` holds what the worker found, when
     it is DONE, and in any case the latencies of the stages that the worker measured; `waited` is
     the time until the worker took the job [s].
@@ -72,7 +73,7 @@ class Job:
         self.task, self.settings = task, settings
         self.robot_hash, self.deadline, self.sink = robot_hash, deadline, sink
         self.submitted = time.monotonic()
-        self.done = threading.Event()
+        self.sent, self.done = threading.Event(), threading.Event()
         self.outcome: JobOutcome | None = None
         self.message = ''
         self.frames = 0                        # frames delivered
@@ -98,6 +99,7 @@ class Job:
             if self.outcome is not None:
                 return False
             self.outcome, self.message = outcome, message
+        self.sent.set()
         self.done.set()
         return True
 

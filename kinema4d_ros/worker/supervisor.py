@@ -253,6 +253,7 @@ class Supervisor:
             return
         again, self._sent_observation = job.observation is self._sent_observation, job.observation
         self._send(job.work(self._memory, with_observation=not again))
+        job.sent.set()
 
     def _show(self, look: Remember | Survey, take: Callable[[Any], None]) -> None:
         if self.is_idle and self._taking is None:     # they must not pile up
@@ -320,8 +321,7 @@ class Supervisor:
                             f'{type(error).__name__}: {error}')
 
     def _finish(self, message: Ended) -> None:
-        job = self._job
-        if job is None or job.number != message.job:
+        if (job := self._job) is None or job.number != message.job:
             return
         self._job = self._kill_at = None
         self._set_state(WorkerState.IDLE)

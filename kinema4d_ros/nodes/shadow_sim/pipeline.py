@@ -37,6 +37,9 @@ from kinema4d_ros.worker.job import Job, JobOutcome
 from kinema4d_ros.worker.protocol import CheckTask, PredictionTask
 from kinema4d_ros.worker.supervisor import Supervisor
 
+_SEND = 0.05      # [s] that a check gets to be on its way before anything else is done
+
+
 class PrecheckPipeline:
     """
     Judges requests in the thread of the RequestRunner.
@@ -139,6 +142,7 @@ class PrecheckPipeline:
         candidate.robot, candidate.start, observed = known
         self._take_receipt(request, candidate, plan)
         candidate.check = self._submit_check(request, candidate, observed, plan)
+        candidate.check.sent.wait(_SEND)      # first: this interpreter does one thing at a time
         return observed
 
     def _begin(self, request: PrecheckRequest, candidate: Candidate, plan: Plan) -> None:
