@@ -138,12 +138,12 @@ def _free(number: int, span: _Span, world: RigidWorld, robot: RobotRollout, run:
         yield _happening(EventKind.TOPPLED, run, when, number,
                          f'an object tips over at {_place(run.places[when, number])}',
                          float(along[-1]))
-    if not after_hold and LIFTED_OFF < along[-1] <= MOVED and _carried(number, run):
+    most = float(np.linalg.norm(way, axis=1).max())
+    if not after_hold and along[-1] <= MOVED and most > LIFTED_OFF and _carried(number, run):
         yield _happening(
             EventKind.DRAGGED, run, begins, number,
             f'an object at {_place(world.things[number].body.center)} is taken along '
-            f'{1000 * along[-1]:.0f} mm as what stands on it, or leans on it, is lifted off',
-            float(along[-1]))
+            f'{1000 * most:.0f} mm as what stands on it, or leans on it, is lifted off', most)
     if along[-1] <= MOVED or after_hold:
         return
     moving = _while_moving(places)

@@ -19,7 +19,7 @@ _FOOT = 0.012          # [m] what is seen this far above the bottom is continued
 _BELOW_LID = 0.008     # [m] surface that far below the hull's lid speaks for a hollow thing
 _HOLLOW_SHARE = 0.04   # of the surface that must lie below the lid
 _CELL = 0.006          # [m] horizontally, in which what is deep is looked for something above it
-_OPEN_SHARE = 0.5      # of the places where something is deep that must have nothing above
+_OPEN_SHARE = 0.02     # of the surface that must be deep with nothing above it
 _FLATTEST = 0.02       # [m] lower things are not hollow
 _GRID = 0.003          # [m] points closer than this are one
 _RIM_SECTORS, _RIM_LEAST = 24, 18    # around its middle, and those that must show a rim
@@ -163,12 +163,9 @@ def _is_open(points: np.ndarray, deep: np.ndarray) -> bool:
     The ragged edges of a camera's depth leave points inside of a solid thing too, but below its
     top, which is seen as well.
     """
-    cells, cell = np.unique(np.floor(points[:, :2] / _CELL).astype(int), axis=0,
-                            return_inverse=True)
-    covered, has_deep = np.zeros(len(cells), bool), np.zeros(len(cells), bool)
-    np.logical_or.at(covered, cell.ravel()[~deep], True)
-    np.logical_or.at(has_deep, cell.ravel()[deep], True)
-    return bool((has_deep & ~covered).sum() > _OPEN_SHARE * has_deep.sum())
+    _, cell = np.unique(np.floor(points[:, :2] / _CELL).astype(int), axis=0, return_inverse=True)
+    is_covered = np.bincount(cell.ravel(), ~deep) > 0
+    return bool((deep & ~is_covered[cell.ravel()]).mean() > _OPEN_SHARE)
 
 
 def _walls(points: np.ndarray, middle: np.ndarray, floor: float,
