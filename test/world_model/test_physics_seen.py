@@ -168,6 +168,7 @@ def test_what_a_thing_is_lifted_off_is_told_to_move_with_it(leans, moved, told):
 
 
 @needs_mujoco
+@pytest.mark.filterwarnings('error')      # what cannot begin asleep is no matter of the user's
 def test_the_run_that_is_shown_ends_as_most_of_them_do(monkeypatch):
     found, robot = look(World().add(RED, box((0.05, 0.05, 0.1), (*AT, 0))))
     lying = np.array([np.cos(np.pi / 4), 0.0, np.sin(np.pi / 4), 0.0])

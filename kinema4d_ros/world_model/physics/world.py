@@ -3,6 +3,7 @@
 """Support, things and robot as a MuJoCo model, under one set of assumptions."""
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,10 @@ class RigidWorld:
             self._add(spec, number, thing, friction, float(density[number]),
                       float(scale[number]), shift[number], mj)
         _add_welds(spec, self.things, robot, mj)
-        model = spec.compile()
+        with warnings.catch_warnings():
+            # What touches something that moves cannot begin asleep, and is simulated awake.
+            warnings.filterwarnings('ignore', message=r'.*could be slept')
+            model = spec.compile()
         offset = np.broadcast_to(assumed.center_of_mass, (count, 3))
         for number in range(count):
             model.body_ipos[model.body(f'thing{number}').id] += offset[number]
