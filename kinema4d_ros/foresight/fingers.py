@@ -53,12 +53,12 @@ class Fingers:
         gripper = robot.hand
         index = {name: number for number, name in enumerate(robot.link_names)}
         self.T_base_palm = robot.T_base_link[:, index[gripper.palm_link]]
-        T_palm_base = np.linalg.inv(self.T_base_palm)
+        self._T_palm_base = np.linalg.inv(self.T_base_palm)
         of_fingers = []
         for link, box in zip(gripper.finger_links, gripper.finger_boxes):
             if box is None:
                 continue
-            T_palm_finger = T_palm_base @ robot.T_base_link[:, index[link]]
+            T_palm_finger = self._T_palm_base @ robot.T_base_link[:, index[link]]
             choice = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing='ij'), -1)
             local = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
             of_fingers.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], local)
@@ -116,7 +116,7 @@ class Fingers:
             along the fingers and beside them.
         :return: (...) bool.
         """
-        T = np.linalg.inv(self.T_base_palm[frame])
+        T = self._T_palm_base[frame]
         local = points @ T[:3, :3].T + T[:3, 3]
         along = local @ self.axis
         across = local @ self._across.T
@@ -131,8 +131,7 @@ class Fingers:
     def around(self, motion: GapMotion) -> np.ndarray:
         """Return a box around all places between the fingers as they move, (2, 3) [m] base."""
         widest = float(self.gap[motion.first])
-        reach = np.concatenate([self.samples(frame, widest)
-                                for frame in range(motion.first, motion.last + 1)])
+        reach = self._samples(slice(motion.first, motion.last + 1), widest, 5).reshape(-1, 3)
         margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
         return np.array([reach.min(0) - margin, reach.max(0) + margin])
 
@@ -154,7 +153,7 @@ class Fingers:
         The columns: along the closing axis, as ``lower`` and ``upper`` are; towards the tips,
         zero where the fingers end; beside the middle of the fingers.
         """
-        T = np.linalg.inv(self.T_base_palm[frame])
+        T = self._T_palm_base[frame]
         local = points @ T[:3, :3].T + T[:3, 3]
         across = local @ self._across.T
         low, high = self._low[frame], self._high[frame]
@@ -168,14 +167,19 @@ class Fingers:
 
     def samples(self, frame: int, gap: float, steps: int = 5) -> np.ndarray:
         """Return a grid of points that fills the space between the fingers, (steps^3, 3) base."""
+        return self._samples(slice(frame, frame + 1), gap, steps)[0]
+
+    def _samples(self, frames: slice, gap: float | np.ndarray, steps: int) -> np.ndarray:
+        """Return `samples` of several frames at once, (F, steps^3, 3) base; gap: [m] or (F, 1)."""
         a, b, c = _lattice(steps)
-        middle = 0.5 * (self.lower[frame] + self.upper[frame])
-        low, high = self._low[frame], self._high[frame]
-        local = (np.outer(middle + (a - 0.5) * gap, self.axis)
-                 + np.outer(low[0] + b * (high[0] - low[0]), self._across[0])
-                 + np.outer(low[1] + c * (high[1] - low[1]), self._across[1]))
-        T = self.T_base_palm[frame]
-        return local @ T[:3, :3].T + T[:3, 3]
+        middle = 0.5 * (self.lower[frames] + self.upper[frames])[:, None]
+        low, high = self._low[frames, :, None], self._high[frames, :, None]      # (F, 2, 1)
+        wide = high - low
+        local = ((middle + (a - 0.5) * gap)[..., None] * self.axis
+                 + (low[:, 0] + b * wide[:, 0])[..., None] * self._across[0]
+                 + (low[:, 1] + c * wide[:, 1])[..., None] * self._across[1])
+        T = self.T_base_palm[frames]
+        return local @ np.swapaxes(T[:, :3, :3], 1, 2) + T[:, None, :3, 3]
 
     def axis_base(self, frame: int) -> np.ndarray:
         """Return the closing axis in the base frame, (3,)."""
@@ -184,7 +188,7 @@ class Fingers:
     @property
     def middles_base(self) -> np.ndarray:
         """The point half-way between the fingers in each frame, (T, 3) [m] base frame."""
-        return np.array([self.middle_base(frame) for frame in range(len(self.gap))])
+        return self._samples(slice(None), self.gap[:, None], 1)[:, 0]
 
     def middle_base(self, frame: int) -> np.ndarray:
         """Return the point half-way between the fingers, (3,) [m] base frame."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ class DistanceFields:
         self._solid: dict[tuple[str, float], np.ndarray] = {}
         self._balls: dict[tuple[str, float], tuple[np.ndarray, float]] = {}
         self._fields = [_field(meshes[name], spacing, reach, folder) for name in self.link_names]
+
+    @cached_property
+    def _extents(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Spacing (L, 1), half the size and middle of the grids (L, 3) [m], link frame."""
+        steps = np.array([step for *_, step in self._fields], np.float64)[:, None]
+        half = (np.array([grid.shape for grid, *_ in self._fields]).reshape(-1, 3) - 1) * steps / 2
+        return steps, half, np.array([low for _, low, _ in self._fields]).reshape(-1, 3) + half
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
                 gone: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -192,9 +200,7 @@ class DistanceFields:
 
         :param rim: [m] of true distance, at a grid's border, that does not matter.
         """
-        steps = np.array([step for *_, step in self._fields], np.float64)[:, None]
-        half = (np.array([grid.shape for grid, *_ in self._fields]).reshape(-1, 3) - 1) * steps / 2
-        middle = np.array([low for _, low, _ in self._fields]).reshape(-1, 3) + half
+        steps, half, middle = self._extents
         turns = T_base_link[..., :3, :3]
         centers = (turns @ middle[..., None])[..., 0] + T_base_link[..., :3, 3]
         # What is looked up differs from the true distance by less than the diagonal of a cell or

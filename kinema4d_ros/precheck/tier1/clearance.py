@@ -220,4 +220,6 @@ def _speed(robot: RobotRollout, link: int) -> np.ndarray:
     place = robot.T_base_link[:, link, :3, 3]
     step = np.linalg.norm(np.diff(place, axis=0), axis=1)
     time = np.diff(robot.times)
-    return np.r_[0.0, np.divide(step, time, out=np.zeros_like(step), where=time > 0)]
+    speed = np.zeros(len(step) + 1)
+    np.divide(step, time, out=speed[1:], where=time > 0)
+    return speed

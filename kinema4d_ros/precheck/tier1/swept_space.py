@@ -85,7 +85,8 @@ class SweptSpace:
         for name, ball, T in zip(names, balls, poses):
             if ball is not None:
                 middle, radius = ball
-                places = (T if name in roles else T[:1])[:, :3] @ np.r_[middle, 1.0]
+                place = np.append(middle, middle.dtype.type(1))
+                places = (T if name in roles else T[:1])[:, :3] @ place
                 low = np.minimum(low, places.min(0) - radius)
                 high = np.maximum(high, places.max(0) + radius)
         if not any(map(len, points)):
