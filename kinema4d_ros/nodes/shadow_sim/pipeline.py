@@ -94,9 +94,11 @@ class PrecheckPipeline:
                 self._check(request, candidate, observed, plan)
             if not plan.predicts_first:
                 # One that was replaced meanwhile is not predicted, so nothing more will follow.
-                self._conclude(
-                    request, candidate, observed, plan, final=request.stopped.is_set()
-                    or not (candidate.moves and isinstance(observed, FramedObservation)))
+                final = request.stopped.is_set() or not (
+                    candidate.moves and isinstance(observed, FramedObservation))
+                self._conclude(request, candidate, observed, plan, final=final)
+                if final and candidate.prediction is not None:
+                    self._give_up(request, candidate.prediction, plan)
         if plan.predicts_first:
             for candidate in candidates:
                 with self._errors_as_findings(candidate):
@@ -208,11 +210,12 @@ class PrecheckPipeline:
                 request.fail(outcome, job.message)
             if plan.predicts_first:
                 self._report_provisional(request, candidate, plan, 'checked')
-        if (begun := candidate.prediction) is not None and (
-                not candidate.moves or request.stopped.is_set()):     # nobody will wait for it
-            begun.cancel(message='the checks found that there is no motion')
-            request.wait(begun)
-            self._pace.note(begun, plan.settings.values['frames'])
+
+    def _give_up(self, request: PrecheckRequest, prediction: Job, plan: Plan) -> None:
+        """End a prediction that nothing waits for, since its verdict is final."""
+        prediction.cancel(request.outcome or JobOutcome.CANCELLED, 'its verdict is final')
+        request.wait(prediction)
+        self._pace.note(prediction, plan.settings.values['frames'])
 
     def _predicts_beside(self, request: PrecheckRequest, plan: Plan) -> bool:
         """Return whether the prediction begins beside the check, see `_begin_prediction`."""
