@@ -128,8 +128,8 @@ class Supervisor:
         self._call(lambda: self._show(survey, take))
 
     def forget(self) -> None:
-        """Forget the remembered scene."""
-        self._call(lambda: self._send(Forget()))
+        """Forget the remembered scene; one that loads has none, and may not read yet."""
+        self._call(lambda: self._send(Forget()) if self.is_warm else None)
 
     def stop(self, *, wait: bool = True) -> None:
         """End jobs, worker process and thread; with `wait`, nothing happens after it returns."""
