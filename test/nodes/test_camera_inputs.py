@@ -65,6 +65,19 @@ def test_nothing_that_was_seen_by_the_description_of_before_is_recalled(desk):
     assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
 
 
+def test_nothing_that_was_seen_from_where_the_base_was_is_recalled(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.drive(0.0)
+    desk.run(450)
+    desk.look()
+    desk.run(800, ['front'])
+    desk.drive(0.005)     # noise of odometry
+    assert [view.name for view in desk.look().observation.views] == CAMERAS
+    desk.drive(0.2)
+    look = desk.look().observation
+    assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
+
+
 def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
     desk = desk(**{'tier1.memory_age': 3.0})
     desk.run(450)
@@ -180,10 +193,14 @@ def test_each_of_several_cameras_has_topics_of_what_it_would_see():
     assert not [topic for topic in more if 'joint_states' in topic]
 
 
-@pytest.mark.parametrize('moves, turned_off', [(False, False), (True, False), (False, True)])
-def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turned_off):
+@pytest.mark.parametrize('moves, drives, turned_off', [
+    (False, False, False), (True, False, False), (False, True, False), (False, False, True)])
+def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drives, turned_off):
     desk = desk(depth_images=2 if turned_off else 5)
     desk.speed = SPEED if moves else 0.0
+    desk.drive(0.0)
+    with pytest.raises(InputProblem):      # nothing has come, but where the base is
+        desk.look()
     rng = np.random.default_rng(4)
     for _ in range(6):
         desk.now += 34 * MS
@@ -193,8 +210,9 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turne
         depth[:8, :8] = np.nan                              # something black
         desk.show('front', desk.now, depth=depth)
         desk.show('wrist', desk.now)
+    desk.drive(0.3 * drives)
     view = next(each for each in desk.look().observation.views if each.name == 'front')
     assert np.isnan(view.depth[:8, :8]).all()
     left = np.isnan(view.depth[8:]).mean()
-    assert left < 0.05 if not moves and not turned_off else left > 0.15
+    assert left > 0.15 if moves or drives or turned_off else left < 0.05
     assert np.nanmax(view.depth) == 1.5

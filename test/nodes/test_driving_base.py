@@ -87,3 +87,15 @@ def test_the_trail_of_before_is_gone_and_a_new_one_begins(ros_domain):
         trail.close()
         executor.shutdown()
         node.destroy_node()
+
+
+def test_a_base_whose_links_have_a_prefix_in_tf_is_watched_by_it():
+    tree = TransformTree()
+    watch = BaseWatch(tree, 'left/')
+    tell(tree, 'odom', f'left/{ROOT}', pose())
+    tell(tree, 'odom', ROOT, pose())              # another robot, which stays
+    assert not watch.has_moved(ROOT) and watch.moved_at == -math.inf
+    tell(tree, 'odom', f'left/{ROOT}', pose(0.5))
+    assert watch.has_moved(ROOT) and watch.moved_at > 0.0
+    tell(tree, 'odom', ROOT, pose(0.5))
+    assert not watch.has_moved(ROOT)

@@ -8,11 +8,12 @@ import rclpy
 from graph import CAMERA_FRAME, HEIGHT, READY, URDF, WIDTH
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
@@ -33,11 +34,19 @@ class Desk:
 
     def __init__(self, node, **values):
         self.values = TABLE.validate({'cameras': CAMERAS, **values})
-        self.inputs = Inputs(node, self.values, TransformTree())
+        self.tree = TransformTree()
+        self.inputs = Inputs(node, self.values, self.tree)
         self.finder = CameraFinder(ROBOT, extrinsics_of(self.values), TransformTree())
         self.begin = self.now = time.time_ns()
         self.sent, self.speed = {}, SPEED
         self.camera = PinholeCamera(WIDTH, HEIGHT, 90.0, 90.0, (WIDTH - 1) / 2, (HEIGHT - 1) / 2)
+
+    def drive(self, x):
+        """Have TF say that the robot's base is at x [m]."""
+        T = np.eye(4)
+        T[0, 3] = x
+        self.tree.update(TFMessage(transforms=[transform_message(
+            T, Header(frame_id='odom'), ROBOT.root_link)]), static=False)
 
     def describe(self, urdf=URDF):
         """Have another description of the robot come."""

@@ -3,6 +3,9 @@
 """Whether the base that the arm stands on has moved in the world, by TF."""
 from __future__ import annotations
 
+import math
+import time
+
 import numpy as np
 
 from kinema4d_ros.bridge.transforms import same_pose, TransformTree
@@ -21,13 +24,15 @@ class BaseWatch:
     no frame above the root link nobody says that it moves, and it is taken for one that stays.
     """
 
-    def __init__(self, tree: TransformTree):
+    def __init__(self, tree: TransformTree, frame_prefix: str = ''):
         """
         Begin where the base is at the first question.
 
         :param tree: kept up to date from TF.
+        :param frame_prefix: what TF has before the names of the robot's links, as CameraFinder's.
         """
-        self._tree = tree
+        self._tree, self._prefix = tree, frame_prefix
+        self.moved_at = -math.inf     # [s] monotonic, when it was last found to have moved
         self._anchor: tuple[str, str, np.ndarray] | None = None     # root, highest frame, pose
 
     def has_moved(self, root_link: str) -> bool:
@@ -36,16 +41,17 @@ class BaseWatch:
 
         Two sources that contradict each other on where the base is count as motion: nobody knows.
         """
+        root = f'{self._prefix}{root_link}'.lstrip('/')
+        if root not in self._tree.frames:
+            root = root_link
         try:
-            top, T_top_root = self._tree.highest(root_link)
+            here = root, *self._tree.highest(root)
         except ContradictionError:
-            self._anchor = None
+            self._anchor, self.moved_at = None, time.monotonic()
             return True
-        before, self._anchor = self._anchor, self._anchor or (root_link, top, T_top_root)
-        if before is None:
+        before, self._anchor = self._anchor, self._anchor or here
+        if before is None or before[:2] == here[:2] and same_pose(
+                before[2], here[2], position=MOVED, angle=TURNED):
             return False
-        if before[:2] == (root_link, top) and same_pose(
-                before[2], T_top_root, position=MOVED, angle=TURNED):
-            return False
-        self._anchor = root_link, top, T_top_root
+        self._anchor, self.moved_at = here, time.monotonic()
         return True

@@ -3,6 +3,7 @@
 """One camera: its topics, and what it sees of the world at the stamp of an image of its own."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -45,7 +46,8 @@ class CameraInput:
     """Subscribes to image, calibration and depth of one camera."""
 
     def __init__(self, name: str, received: Received, joints: JointInput,
-                 values: Mapping[str, Any], on_jump: Callable[[], None]):
+                 values: Mapping[str, Any], on_jump: Callable[[], None],
+                 moved_at: Callable[[], float] = lambda: -math.inf):
         """
         Subscribe.
 
@@ -54,8 +56,10 @@ class CameraInput:
         :param values: snapshot of the parameters.
         :param on_jump: called when the stamps of the images jump back: what was remembered of
             them is of another time.
+        :param moved_at: returns when the robot's base was last found to have moved [s] monotonic.
         """
         self.name, self._received, self._joints = name, received, joints
+        self._moved_at = moved_at
         own = of_camera(values, name)
         reliability = own['camera_reliability']
         compressed = own['image_transport'] == 'compressed'
@@ -136,12 +140,14 @@ class CameraInput:
         Return what it saw last, while that counts for something; it has the stamp of then.
 
         What one knows of a camera that has stopped is as old as its last look, and is forgotten
-        after `memory_age` [s]. One that is contradicted may never have been the camera meant.
+        after `memory_age` [s], or once the base has driven: it is in the frame of that. One that is
+        contradicted may never have been the camera meant.
 
         :param problem: why it is left out now.
         """
         last = self._last
         if last is None or last.view.depth is None or problem.code == FindingCode.CONTRADICTION \
+                or self.last_good <= self._moved_at() \
                 or not 0 <= now_ns - last.view.stamp_ns <= memory_age * NS:
             return None
         return last
@@ -185,8 +191,8 @@ class CameraInput:
         """
         Return a depth image (H, W) float32 [m] in which holes that flicker are filled.
 
-        Other depth images count only while the robot stands as it did at this one: else a link
-        that came or went would be measured where it is not, and a camera on it be elsewhere.
+        Other depth images count only while robot and base stand as they did at this one: else a
+        link that came or went would be measured where it is not, and the camera be elsewhere.
         """
         def decoded(of: Entry) -> np.ndarray:
             depth: np.ndarray = self._received.read(
@@ -201,7 +207,7 @@ class CameraInput:
         for other in self._depth.by_distance(entry.stamp_ns, round(FLICKER * NS)):
             if len(others) == most - 1:
                 break
-            if other is entry:
+            if other is entry or min(entry.arrival, other.arrival) <= self._moved_at():
                 continue
             try:
                 there = self._joints.at(robot, other, within_ns, values).positions

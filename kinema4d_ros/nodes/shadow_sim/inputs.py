@@ -50,29 +50,32 @@ class Inputs:
 
     def __init__(self, node: Node, values: Mapping[str, Any], tree: TransformTree,
                  on_jump: Callable[[], None] = lambda: None,
-                 robot: Callable[[], Robot | None] = lambda: None):
+                 robot: Callable[[], Robot | None] = lambda: None,
+                 on_moved: Callable[[], None] = lambda: None):
         """
         Subscribe to cameras, joint_states and TF.
 
         :param values: snapshot of the parameters.
         :param tree: kept up to date from TF.
-        :param on_jump: called when the stamps of the images jump back, or the base has driven: what
-            was remembered of them is of another time, or place.
+        :param on_jump: called when the stamps of the images jump back: what was remembered of them
+            is of another time.
         :param robot: returns the robot whose joints are followed, for `Observation.trail`.
+        :param on_moved: called when the base has driven: what was remembered is of another place.
         """
         self._node, self._tree = node, tree
         self._received = Received(node)
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
+        base = BaseWatch(tree, values.get('frame_prefix', ''))
         self._trail = Trail(node, robot, lambda of, now_ns: self._joints.newest(
-            of, now_ns, values).positions, BaseWatch(tree), on_jump)
+            of, now_ns, values).positions, base, on_moved)
 
         def jumped() -> None:
             self._trail.clear()
             on_jump()
 
-        self.cameras = tuple(CameraInput(name, self._received, self._joints, values, jumped)
-                             for name in values['cameras'])
+        self.cameras = tuple(CameraInput(name, self._received, self._joints, values, jumped,
+                                         lambda: base.moved_at) for name in values['cameras'])
         self.sources = tuple(SceneInput(name, told, self._received, self._joints,
                                         values['max_input_age'])
                              for name, told in sources_of(values).items())
@@ -189,6 +192,7 @@ class Inputs:
         started = time.monotonic()
         self._received.catch_up()
         self._joints.catch_up()
+        self._trail.note_base(finder.robot)     # before what was seen is recalled
         framed: list[FramedView] = []
         recalled: list[FramedView] = []
         left_out: dict[str, str] = {}

@@ -217,7 +217,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
             raise RuntimeError('the node is not configured')
         values, live = self._settings.current.values, self._parts.live
         self._inputs = Inputs(self, values, self._tree, self._forget_scene,
-                              lambda: live.current.source.robot)
+                              lambda: live.current.source.robot,
+                              lambda: self._forget_scene(is_elsewhere=True))
         live.update(inputs=self._inputs)
         self._made = [self.create_subscription(
             JointTrajectory, 'joint_trajectory', self._on_trajectory, qos.TRAJECTORY,
@@ -383,9 +384,10 @@ class ShadowSim(GuardedNode, LifecycleNode):
             parts.stop(JobOutcome.CANCELLED, reason)
         self._forget_scene()
 
-    def _forget_scene(self) -> None:
-        """Forget what was remembered of the scene, and where cameras saw the robot in it."""
-        self._diagnostics.drift.clear()
+    def _forget_scene(self, *, is_elsewhere: bool = False) -> None:
+        """Forget the scene, and, unless the base drove, where cameras saw the robot in it."""
+        if not is_elsewhere:
+            self._diagnostics.drift.clear()
         parts = self._parts
         for worker in () if parts is None else parts.workers:
             worker.forget()

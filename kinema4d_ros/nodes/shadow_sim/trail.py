@@ -54,6 +54,11 @@ class Trail:
         with self._lock:
             self._of = None
 
+    def note_base(self, robot: Robot) -> None:
+        """Forget all if the base of a robot has moved, by what TF has said until now."""
+        with self._lock:
+            self._has_moved(robot)
+
     def until(self, robot: Robot, stamp_ns: int, seconds: float) -> JointTrail | None:
         """
         Return where a robot has been; None for nowhere.
