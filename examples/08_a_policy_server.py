@@ -82,7 +82,7 @@ def main() -> None:
 
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(k4d.policy.wire.serve_policy(
-            RecordedPolicy(episode, robot, form), keys, robot=robot, port=0))
+            lambda: RecordedPolicy(episode, robot, form), keys, robot=robot, port=0))
         port = int(server.address.rpartition(':')[2]) + 1
         stack.enter_context(program('shadow_sim', 'frames:=5'))
         client(cell, Precheck, 'shadow_sim/precheck')

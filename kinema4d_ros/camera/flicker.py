@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
 MOST_IMAGES = 8        # that are looked at together
@@ -43,33 +42,20 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
                              'camera')
     if len(others) < 2:        # of two images one is no majority
         return depth
-    stack = np.stack([np.asarray(other, np.float32) for other in others[:MOST_IMAGES - 1]])
     filled = np.array(depth, np.float32)
-    return filled if _fill(filled, stack) else depth
-
-
-@numba.njit(cache=True, nogil=True)
-def _fill(depth: np.ndarray, others: np.ndarray) -> int:
-    """Fill holes in place from images (N, H, W); return how many."""
-    count, height, width = others.shape
-    values = np.empty(count, np.float32)
-    filled = 0
-    for v in range(height):
-        for u in range(width):
-            here = depth[v, u]
-            if 0.0 < here < np.inf:
-                continue
-            known = 0
-            for n in range(count):
-                z = others[n, v, u]
-                if 0.0 < z < np.inf:
-                    values[known] = z
-                    known += 1
-            if 2 * known <= count + 1:
-                continue
-            low, high = values[:known].min(), values[:known].max()
-            if high - low > _APART + _APART_SQUARE * low * low:
-                continue
-            depth[v, u] = np.median(values[:known])
-            filled += 1
-    return filled
+    with np.errstate(invalid='ignore'):
+        holes = np.flatnonzero(~((filled > 0.0) & (filled < np.inf)))
+        seen = np.stack([np.asarray(other, np.float32).reshape(-1)[holes]
+                         for other in others[:MOST_IMAGES - 1]])      # (N, holes)
+        seen[~((seen > 0.0) & (seen < np.inf))] = np.inf
+    known = np.isfinite(seen).sum(0)
+    most = 2 * known > len(seen) + 1
+    holes, seen, known = holes[most], np.sort(seen[:, most], 0), known[most]
+    if not holes.size:
+        return depth
+    rank = np.arange(holes.size)
+    low, high = seen[0], seen[known - 1, rank]
+    one = high - low <= _APART + _APART_SQUARE * low * low
+    middle = 0.5 * (seen[(known - 1) // 2, rank] + seen[known // 2, rank])
+    filled.reshape(-1)[holes[one]] = middle[one]
+    return filled if one.any() else depth

@@ -165,12 +165,12 @@ def test_the_right_camera_of_a_stereo_pair_is_beside_the_left_one(desk, link):
 def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_while(
         desk, monkeypatch):
     bad = array_to_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8), desk.header(IMAGE), 'rgb8')
-    bad.encoding = 'bayer_rggb8'
+    bad.encoding = 'nv12'
     desk.show(image=bad)
     for _ in range(3):
-        assert 'bayer_rggb8' in desk.problem()
+        assert 'nv12' in desk.problem()
     assert (desk.status(IMAGE).received, desk.status(IMAGE).refused) == (1, 1)
-    assert 'bayer_rggb8' in desk.status(IMAGE).problem
+    assert 'nv12' in desk.status(IMAGE).problem
     desk.show()
     desk.look()
     later = received_module.time.monotonic() + received_module.RECENT
@@ -180,8 +180,9 @@ def test_an_image_that_cannot_be_read_is_refused_once_and_forgotten_after_a_whil
 
 
 def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monkeypatch):
-    desk.put('joint_states', JointState(header=desk.header(''), name=['elbow_joint']))
-    assert '0 positions' in desk.status('joint_states').problem
+    desk.put('joint_states', JointState(
+        header=desk.header(''), name=['elbow_joint', 'wrist_1_joint'], position=[0.1]))
+    assert '1 positions' in desk.status('joint_states').problem
     later = received_module.time.monotonic() + received_module.RECENT
     monkeypatch.setattr(received_module.time, 'monotonic', lambda: later)
     assert desk.status('joint_states').problem is None

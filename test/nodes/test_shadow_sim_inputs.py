@@ -118,7 +118,7 @@ def test_a_robot_that_cannot_be_simulated_is_an_error_that_a_good_one_cures(benc
 
 
 @pytest.mark.parametrize('spoil, words', [
-    (lambda m: setattr(m, 'encoding', 'bayer_rggb8'), 'bayer_rggb8'),
+    (lambda m: setattr(m, 'encoding', 'nv12'), 'nv12'),
     (lambda m: setattr(m, 'encoding', '32FC1'), 'step'),
     (lambda m: setattr(m, 'height', HEIGHT - 1), 'bytes of data')],
     ids=['unknown encoding', 'wrong encoding', 'wrong size'])
