@@ -188,6 +188,21 @@ def test_joint_states_that_were_bad_once_are_forgotten_after_a_while(desk, monke
     assert desk.status('joint_states').problem is None
 
 
+def test_joint_states_without_positions_are_told_of_where_there_are_no_others(desk):
+    of_velocity = JointState(header=Header(), name=['elbow_joint'], velocity=[0.1])
+    desk.put('joint_states', of_velocity)      # its stamp is of long ago, which is no matter
+    assert desk.status('joint_states').problem.startswith('a message without positions')
+    desk.show()
+    desk.look()
+
+
+def test_joint_states_without_positions_beside_others_are_no_problem(desk):
+    desk.show()
+    desk.put('joint_states', JointState(header=Header(), name=['elbow_joint'], velocity=[0.1]))
+    assert desk.status('joint_states').problem is None
+    desk.look()
+
+
 def test_a_calibration_that_cannot_be_read_is_refused_when_it_comes(desk):
     raw = serialize_message(camera_info_message(desk.camera, desk.header(INFO)))
     desk.inputs._received.subscriptions[INFO].callback(raw[:-40], {})

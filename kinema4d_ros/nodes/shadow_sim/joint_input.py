@@ -89,6 +89,11 @@ class JointInput:
             self._note_problem(TOPIC, str(error))
             return
         self.buffer.put(round(arrival * NS), None, arrival)
+        if not states.positions and not states.unusable:     # a driver of velocities alone
+            if not self._sources.names():
+                self._note_problem(TOPIC, 'a message without positions, which says nothing of '
+                                   'where joints are')
+            return
         self._sources.put(states, stamp, arrival, now_ns, sequence_number(info))
         off = stamp - now_ns
         if self._warns_of_clocks and abs(off) > CLOCK_NS \
