@@ -137,8 +137,11 @@ class _RobotFit:
 
     def why_not_together(self) -> str | None:
         """Return why the images may not be of these joints."""
-        return why_not_together(motion_agreement(self._every_image,
+        said = why_not_together(motion_agreement(self._every_image,
                                                  self._model.surface(self._every_pose)))
+        # of a long recording not all images are taken, so its own frames may be others
+        return None if said is None else (f'{said} Frames are counted among the '
+                                          f'{len(self._every_image)} images that were taken.')
 
     def refine(self, start: RoughPose) -> CameraFit:
         """Return what becomes of a rough pose."""

@@ -97,8 +97,8 @@ def write_episode(path: Path, episode: SourceEpisode, preset: RobotPreset, urdf:
             _write_motion(writer, motion, () if preset.gripper is None else preset.gripper.joints)
             count = write_color(writer, itertools.chain([first], pictures), timing.times, camera,
                                 CAMERA_FRAME)
-            has_depth = depth is not None and write_depth(writer, depth, timing.times, camera,
-                                                          CAMERA_FRAME)
+            has_depth = depth is not None and write_depth(
+                writer, depth, episode.times, timing.times, camera, CAMERA_FRAME)
             checks.append(decoded_check(count, min(len(timing.times), stream.count or count)))
             if why := why_refused(tuple(checks), allow):
                 raise _RefusedError(why)

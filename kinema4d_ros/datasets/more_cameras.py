@@ -35,6 +35,7 @@ class _Camera:
     times: np.ndarray
     pictures: Iterator[np.ndarray]
     depth: FrameStream | None
+    rows: np.ndarray
 
     @property
     def frame(self) -> str:
@@ -123,8 +124,8 @@ class MoreCameras:
                 write_color(writer, camera.pictures, camera.times, camera.known, camera.frame,
                             camera.name)
                 if camera.depth is not None:
-                    write_depth(writer, camera.depth, camera.times, camera.known, camera.frame,
-                                camera.name)
+                    write_depth(writer, camera.depth, camera.rows, camera.times, camera.known,
+                                camera.frame, camera.name)
             except DatasetError as error:
                 self._left_out[f'the rest of {camera.name}'] = str(error)
 
@@ -148,7 +149,7 @@ def _camera(name: str, key: str, stream: FrameStream, episode: SourceEpisode, pr
     if parent not in robot.link_names:
         raise DatasetError(f'it is told in the link {parent!r}, which the URDF lacks')
     return _Camera(name, known, parent, timing.times, itertools.chain([first], pictures),
-                   depth_of(key, episode))
+                   depth_of(key, episode), episode.times)
 
 
 def _topic_name(key: str, taken: set[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kinema4d_ros.datasets.source import FrameStream
+from kinema4d_ros.datasets.timing import frame_timing
 from kinema4d_ros.datasets.views import KnownCamera
 from kinema4d_ros.episodes import EpisodeWriter
 from kinema4d_ros.episodes.topics import CAMERA
@@ -43,23 +44,23 @@ def write_color(writer: EpisodeWriter, pictures: Iterator[np.ndarray], times: np
     return count
 
 
-def write_depth(writer: EpisodeWriter, depth: FrameStream, times: np.ndarray, camera: KnownCamera,
-                frame: str, name: str = CAMERA) -> bool:
+def write_depth(writer: EpisodeWriter, depth: FrameStream, rows: np.ndarray, times: np.ndarray,
+                camera: KnownCamera, frame: str, name: str = CAMERA) -> bool:
     """
-    Add depth that has a picture for each of the colour's; return whether there was some.
+    Add depth that was taken with a picture of the colour's; return whether there was some.
 
+    :param rows: (N,) [s] of the rows, which depth without stamps of its own goes with, as colour
+        does; :param times: (F,) [s] of the colour's pictures.
     :raises DatasetError: it is not registered to the colour.
     """
     width, height = camera.calibration.width, camera.calibration.height
-    own, count = depth.times, 0
-    for number, picture in enumerate(depth):
-        if number >= len(times if own is None else own):
-            break
+    own, count = frame_timing(rows, depth).times if depth.times is None else depth.times, 0
+    for taken, picture in zip(own, depth):
         if picture.shape != (height, width):
             raise DatasetError(f'depth has {picture.shape[1]} x {picture.shape[0]} pixels, colour '
                                f'{width} x {height}: it is not registered to it')
-        at = number if own is None else int(np.abs(times - own[number]).argmin())
-        if own is None or abs(times[at] - own[number]) < _TOGETHER:
+        at = int(np.abs(times - taken).argmin())
+        if abs(times[at] - taken) < _TOGETHER:
             writer.add_depth(stamp(times[at]), frame, camera.calibration.rectify_depth(picture),
                              name=name)
             count += 1

@@ -43,7 +43,7 @@ def frame_timing(rows: np.ndarray, stream: FrameStream) -> FrameTiming:
         return _timing(times[within] if good else np.zeros(0),
                        Status.PASS if good else Status.FAIL, share, 'of frames',
                        f'{len(times)} frames with stamps of their own, {100 * share:.0f} % of them '
-                       'within the rows', int(within.argmax()))
+                       'within the rows', int(within.argmax()) if good else 0)
     count, rate = stream.count, stream.rate
     if not count:
         return _timing(rows, Status.UNSURE, None, 'frames',

@@ -107,8 +107,9 @@ def test_images_of_another_film_are_refused(arm, film):
     generator = np.random.default_rng(0)
     frames = ArmFrames(film.images[generator.permutation(len(film))], None, film.joint_positions,
                        CAMERA)
-    with pytest.raises(CalibrationError, match='not found|does not tell|are needed'):
+    with pytest.raises(CalibrationError, match='not found|does not tell|are needed') as caught:
         calibrate_by_robot(frames, arm.model, moved(TRUE, 50, 5), settings=NO_DEPTH)
+    assert 'counted among the 30 images' in str(caught.value)      # not those of the recording
 
 
 @pytest.mark.parametrize('change, said', [

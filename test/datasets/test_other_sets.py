@@ -15,7 +15,9 @@ from scipy.spatial.transform import Rotation
 from kinema4d_ros.datasets import (import_set, ImportSettings, MotionSettings, open_source,
                                    read_motion, RobotPreset, SourceEpisode)
 from kinema4d_ros.datasets.timing import frame_timing
+from kinema4d_ros.datasets.video import EncodedFrames
 from kinema4d_ros.datasets.views import choose_stream
+from kinema4d_ros.episodes import Episode
 from kinema4d_ros.errors import DatasetError
 from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Status
@@ -203,11 +205,33 @@ def test_frames_of_rows_that_are_not_there(kept, tmp_path):
     # the first picture is that of the first row, not the first of the video
     report = import_set(open_source(folder), tmp_path / 'out', ImportSettings(
         'panda_hand', PANDA, names=(EPISODE,)))
-    from kinema4d_ros.episodes import Episode
-
     frame = Episode.open(tmp_path / 'out' / report.imported[0].file).frames[0]
     want = pictures()[kept[0]].astype(float)
     assert abs(frame.image.astype(float) - want).mean() < 6
+
+
+def test_depth_of_rows_goes_with_their_pictures(tmp_path):
+    """The video has pictures of rows that were taken out, the table has depth of the others."""
+    kept = np.r_[0:8, 12:ROWS]
+    folder = lerobot(tmp_path / 'set', 'v2.1')
+    depth = [cv2.imencode('.png', np.full((made.HEIGHT, made.WIDTH), 1000 + row, np.uint16))[1]
+             for row in kept]
+    write_table(folder / 'data/chunk-000/episode_000000.parquet', {
+        'observation.state': joints()[kept].tolist(), 'timestamp': (kept / made.RATE).tolist(),
+        'frame_index': kept.tolist(), 'episode_index': [0] * len(kept),
+        'observation.images.front_depth': [{'bytes': each.tobytes(), 'path': None}
+                                           for each in depth]})
+    report = import_set(open_source(folder), tmp_path / 'out', ImportSettings(
+        'panda_hand', PANDA, names=(EPISODE,)))
+    frames = Episode.open(tmp_path / 'out' / report.imported[0].file).frames
+    found = [frame.depth for frame in frames]
+    assert [number for number, each in enumerate(found) if each is not None] == kept.tolist()
+    assert [round(1000 * float(found[row][5, 5])) for row in kept] == (1000 + kept).tolist()
+
+
+def test_a_stream_without_a_stamp_is_refused():
+    stream = EncodedFrames([], times=np.zeros(0))
+    assert frame_timing(np.arange(9.0), stream).check.status is Status.FAIL
 
 
 def test_an_info_json_of_few_words(tmp_path):

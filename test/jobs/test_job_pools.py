@@ -76,7 +76,9 @@ def test_jobs_are_taken_one_by_one(settings):
 
 @pytest.mark.parametrize('settings', [APART, RAY], indirect=True)
 def test_work_that_shares_something_opens_it_once_in_each_process(tmp_path, settings):
-    found = results(job_work.Shared(tmp_path), range(6), settings)
+    work = job_work.Shared(tmp_path)
+    found = results(work, range(6), settings)
+    work.wait_until_left()      # on Ray the processes end after the pool was left
     processes = {each.answer[1] for each in found.values()}
     assert {each.answer[0] for each in found.values()} == {1} and os.getpid() not in processes
     assert {path.name for path in tmp_path.iterdir()} == {f'closed.{each}' for each in processes}

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Work for other processes: what answers, breaks, kills its process, hangs or holds something."""
+import fcntl
 import os
 import signal
 import threading
@@ -92,17 +93,29 @@ def has_no_memory(item):
 
 
 class Shared:
-    """Work that opens something once, and closes it."""
+    """Work that opens something once, and closes it; a lock beside its folder is held meanwhile."""
 
     def __init__(self, folder):
         self.folder, self.opened = Path(folder), 0
 
+    @property
+    def lock(self):
+        return self.folder.with_name(f'{self.folder.name}.lock')
+
     def __enter__(self):
         self.opened += 1
+        self._held = self.lock.open('w')
+        fcntl.flock(self._held, fcntl.LOCK_SH)
         return self
 
     def __exit__(self, *_):
         (self.folder / f'closed.{os.getpid()}').touch()
+        self._held.close()
+
+    def wait_until_left(self):
+        """Return when no process is in it any more."""
+        with self.lock.open('w') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 
     def __call__(self, item):
         return self.opened, os.getpid()
