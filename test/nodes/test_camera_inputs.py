@@ -65,6 +65,17 @@ def test_nothing_that_was_seen_by_the_description_of_before_is_recalled(desk):
     assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
 
 
+def test_nothing_that_was_seen_before_the_base_drove_is_recalled(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.stand(0.0)
+    desk.run(450)
+    desk.look()
+    desk.run(800, ['front'])
+    assert [view.name for view in desk.look().observation.views] == CAMERAS
+    desk.stand(0.1)
+    assert [view.name for view in desk.look().observation.views] == ['front']
+
+
 def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
     desk = desk(**{'tier1.memory_age': 3.0})
     desk.run(450)
@@ -180,12 +191,10 @@ def test_each_of_several_cameras_has_topics_of_what_it_would_see():
     assert not [topic for topic in more if 'joint_states' in topic]
 
 
-@pytest.mark.parametrize('moves, turned_off', [(False, False), (True, False), (False, True)])
-def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turned_off):
-    desk = desk(depth_images=2 if turned_off else 5)
-    desk.speed = SPEED if moves else 0.0
-    rng = np.random.default_rng(4)
-    for _ in range(6):
+def show_grain(desk, images):
+    """Have the front camera send images with holes that are elsewhere in each."""
+    rng = np.random.default_rng(images)
+    for _ in range(images):
         desk.now += 34 * MS
         desk.feel(desk.now)
         depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
@@ -193,8 +202,48 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turne
         depth[:8, :8] = np.nan                              # something black
         desk.show('front', desk.now, depth=depth)
         desk.show('wrist', desk.now)
+
+
+def holes(desk):
+    """Return the part of the front camera's depth that is missing, but for something black."""
     view = next(each for each in desk.look().observation.views if each.name == 'front')
-    assert np.isnan(view.depth[:8, :8]).all()
-    left = np.isnan(view.depth[8:]).mean()
+    assert np.isnan(view.depth[:8, :8]).all() and np.nanmax(view.depth) == 1.5
+    return np.isnan(view.depth[8:]).mean()
+
+
+@pytest.mark.parametrize('moves, turned_off', [(False, False), (True, False), (False, True)])
+def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, turned_off):
+    desk = desk(depth_images=2 if turned_off else 5)
+    desk.speed = SPEED if moves else 0.0
+    show_grain(desk, 6)
+    left = holes(desk)
     assert left < 0.05 if not moves and not turned_off else left > 0.15
-    assert np.nanmax(view.depth) == 1.5
+
+
+def test_images_of_before_the_base_drove_fill_no_hole(desk):
+    desk = desk()
+    desk.speed = 0.0
+    desk.stand(0.0)
+    show_grain(desk, 6)
+    assert holes(desk) < 0.05
+    desk.stand(0.1)      # after the newest image: where that is of nobody knows
+    assert holes(desk) > 0.15
+    show_grain(desk, 2)
+    assert holes(desk) > 0.15      # two are too few
+    show_grain(desk, 3)
+    assert holes(desk) < 0.05
+
+
+def test_an_image_that_is_sent_twice_counts_once(desk):
+    desk = desk()
+    desk.speed = 0.0
+    for hole in False, True:
+        desk.now += 34 * MS
+        desk.feel(desk.now)
+        depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
+        depth[:4] = np.nan if hole else 1.5      # something black has come
+        for _ in range(1 if hole else 2):
+            desk.show('front', desk.now, depth=depth)
+        desk.show('wrist', desk.now)
+    view = next(each for each in desk.look().observation.views if each.name == 'front')
+    assert np.isnan(view.depth[:4]).all()

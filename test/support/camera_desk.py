@@ -8,11 +8,12 @@ import rclpy
 from graph import CAMERA_FRAME, HEIGHT, READY, URDF, WIDTH
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
@@ -73,6 +74,13 @@ class Desk:
                      array_to_image(np.full(shape, depth, np.float32), header, '32FC1'), sender)
         self.put(f'{name}/image_raw', array_to_image(np.zeros((*shape, 3), np.uint8), header),
                  sender)
+
+    def stand(self, x):
+        """Have TF say where the base stands in `odom`, [m] ahead."""
+        T_odom_base = np.eye(4)
+        T_odom_base[0, 3] = x
+        self.put('/tf', TFMessage(transforms=[transform_message(
+            T_odom_base, self.header(self.now, 'odom'), ROBOT.root_link)]))
 
     def run(self, milliseconds, cameras=CAMERAS, *, flat=()):
         """

@@ -3,6 +3,9 @@
 """Whether the base that the arm stands on has moved in the world, by TF."""
 from __future__ import annotations
 
+import math
+import time
+
 import numpy as np
 
 from kinema4d_ros.bridge.transforms import same_pose, TransformTree
@@ -29,6 +32,7 @@ class BaseWatch:
         """
         self._tree = tree
         self._anchor: tuple[str, str, np.ndarray] | None = None     # root, highest frame, pose
+        self.moved_at = -math.inf      # [s] monotonic, when it was last found to have moved
 
     def has_moved(self, root_link: str) -> bool:
         """
@@ -39,7 +43,7 @@ class BaseWatch:
         try:
             top, T_top_root = self._tree.highest(root_link)
         except ContradictionError:
-            self._anchor = None
+            self._anchor, self.moved_at = None, time.monotonic()
             return True
         before, self._anchor = self._anchor, self._anchor or (root_link, top, T_top_root)
         if before is None:
@@ -47,5 +51,5 @@ class BaseWatch:
         if before[:2] == (root_link, top) and same_pose(
                 before[2], T_top_root, position=MOVED, angle=TURNED):
             return False
-        self._anchor = root_link, top, T_top_root
+        self._anchor, self.moved_at = (root_link, top, T_top_root), time.monotonic()
         return True

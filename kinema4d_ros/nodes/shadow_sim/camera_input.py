@@ -3,6 +3,7 @@
 """One camera: its topics, and what it sees of the world at the stamp of an image of its own."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -76,13 +77,15 @@ class CameraInput:
         self._robot: Robot | None = None      # that it is of
         self._looked_at_frame = 0.0           # [s] monotonic
 
-    def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
+    def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any],
+             stood_since: float = -math.inf) -> FramedView:
         """
         Return its newest view, decoded and rectified, from where it was at the stamp of the image.
 
         :param finder: of the cameras on the robot.
         :param now_ns: ROS time.
         :param values: snapshot of the parameters.
+        :param stood_since: [s] monotonic; depth images that came before are of another place.
         :raises InputProblem: an input is missing, stale or unusable.
         """
         own = of_camera(values, self.name)
@@ -107,7 +110,7 @@ class CameraInput:
         depth = None
         if depth_entry is not None:
             depth = calibration.rectify_depth(self._steady(
-                depth_entry, stamped, image.shape[:2], robot, joints, own))
+                depth_entry, stamped, image.shape[:2], robot, joints, own, stood_since))
         self._warn_of_body_frame(finder, frame)
         try:
             pose = finder.find(frame, joints.positions, self.name).moved(
@@ -147,7 +150,7 @@ class CameraInput:
         return last
 
     def clear(self) -> None:
-        """Forget what it saw: the clock jumped back."""
+        """Forget what it saw: the clock jumped back, or the base has driven."""
         self._last = None
 
     def _newest_complete(self, robot: Robot, values: Mapping[str, Any]
@@ -181,12 +184,14 @@ class CameraInput:
         return best
 
     def _steady(self, entry: Entry, frame: str, shape: tuple[int, int], robot: Robot,
-                joints: JointStates, values: Mapping[str, Any]) -> np.ndarray:
+                joints: JointStates, values: Mapping[str, Any],
+                stood_since: float) -> np.ndarray:
         """
         Return a depth image (H, W) float32 [m] in which holes that flicker are filled.
 
-        Other depth images count only while the robot stands as it did at this one: else a link
-        that came or went would be measured where it is not, and a camera on it be elsewhere.
+        Other depth images count only while the robot stands as it did at this one, and its base
+        too: else a link that came or went would be measured where it is not, and a camera on it be
+        elsewhere. Of one that is sent twice, as a republisher does, one counts.
         """
         def decoded(of: Entry) -> np.ndarray:
             depth: np.ndarray = self._received.read(
@@ -195,14 +200,17 @@ class CameraInput:
 
         depth = decoded(entry)
         most = values.get('depth_images', 1)
-        if most < 3 or self._depth is None or not has_holes(depth):
+        if most < 3 or self._depth is None or entry.arrival < stood_since \
+                or not has_holes(depth):
             return depth
         within_ns, others = round(values['sync_tolerance'] * NS), list[np.ndarray]()
+        seen = {entry.stamp_ns}
         for other in self._depth.by_distance(entry.stamp_ns, round(FLICKER * NS)):
             if len(others) == most - 1:
                 break
-            if other is entry:
+            if other.stamp_ns in seen or other.arrival < stood_since:
                 continue
+            seen.add(other.stamp_ns)
             try:
                 there = self._joints.at(robot, other, within_ns, values).positions
                 if all(abs(there[name] - at) <= _STANDS for name, at in joints.positions.items()):

@@ -64,8 +64,15 @@ class Inputs:
         self._received = Received(node)
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
+        self.cameras: tuple[CameraInput, ...] = ()
+
+        def driven() -> None:
+            for camera in self.cameras:      # what one that is left out saw last was elsewhere
+                camera.clear()
+            on_jump()
+
         self._trail = Trail(node, robot, lambda of, now_ns: self._joints.newest(
-            of, now_ns, values).positions, BaseWatch(tree), on_jump)
+            of, now_ns, values).positions, BaseWatch(tree), driven)
 
         def jumped() -> None:
             self._trail.clear()
@@ -189,13 +196,14 @@ class Inputs:
         started = time.monotonic()
         self._received.catch_up()
         self._joints.catch_up()
+        stood_since = self._trail.watch_base(finder.robot)
         framed: list[FramedView] = []
         recalled: list[FramedView] = []
         left_out: dict[str, str] = {}
         first: InputProblem | None = None
         for camera in self.cameras:
             try:
-                framed.append(camera.look(finder, now_ns, values))
+                framed.append(camera.look(finder, now_ns, values, stood_since))
             except InputProblem as problem:
                 if len(self.cameras) == 1:
                     raise

@@ -49,6 +49,12 @@ class Trail:
         """Look no more."""
         self._node.destroy_timer(self._timer)
 
+    def watch_base(self, robot: Robot) -> float:
+        """Look whether the base has moved; return when it last had, [s] monotonic."""
+        with self._lock:
+            self._has_moved(robot)
+            return self._base.moved_at
+
     def clear(self) -> None:
         """Forget all: time has jumped."""
         with self._lock:
@@ -72,6 +78,7 @@ class Trail:
         try:
             positions = self._joints(robot, now_ns)
         except Kinema4DError:      # verdicts say it, where that matters
+            self.watch_base(robot)      # it may drive all the same
             return
         with self._lock:
             if self._has_moved(robot) or robot is not self._of:
