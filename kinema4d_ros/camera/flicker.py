@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
 MOST_IMAGES = 8        # that are looked at together
@@ -21,8 +20,7 @@ _APART_SQUARE = 0.005  # [1/m] what distance squared times this adds
 
 def has_holes(depth: np.ndarray) -> bool:
     """Return whether a depth image (H, W) [m] has a pixel without a depth."""
-    with np.errstate(invalid='ignore'):
-        return not bool(((depth > 0.0) & (depth < np.inf)).all())
+    return not bool(_is_known(depth).all())
 
 
 def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
@@ -43,33 +41,24 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
                              'camera')
     if len(others) < 2:        # of two images one is no majority
         return depth
-    stack = np.stack([np.asarray(other, np.float32) for other in others[:MOST_IMAGES - 1]])
-    filled = np.array(depth, np.float32)
-    return filled if _fill(filled, stack) else depth
-
-
-@numba.njit(cache=True, nogil=True)
-def _fill(depth: np.ndarray, others: np.ndarray) -> int:
-    """Fill holes in place from images (N, H, W); return how many."""
-    count, height, width = others.shape
-    values = np.empty(count, np.float32)
-    filled = 0
-    for v in range(height):
-        for u in range(width):
-            here = depth[v, u]
-            if 0.0 < here < np.inf:
-                continue
-            known = 0
-            for n in range(count):
-                z = others[n, v, u]
-                if 0.0 < z < np.inf:
-                    values[known] = z
-                    known += 1
-            if 2 * known <= count + 1:
-                continue
-            low, high = values[:known].min(), values[:known].max()
-            if high - low > _APART + _APART_SQUARE * low * low:
-                continue
-            depth[v, u] = np.median(values[:known])
-            filled += 1
+    holes = np.flatnonzero(~_is_known(depth))
+    values = np.stack([np.asarray(other, np.float32).ravel()[holes]
+                       for other in others[:MOST_IMAGES - 1]])
+    known = _is_known(values)
+    often = 2 * known.sum(axis=0) > len(values) + 1
+    holes, values, known = holes[often], values[:, often], known[:, often]
+    count = known.sum(axis=0)
+    values = np.sort(np.where(known, values, np.inf), axis=0)     # holes come last
+    lower, upper, high = (np.take_along_axis(values, at[None], axis=0)[0] for at in (
+        (count - 1) // 2, count // 2, count - 1))
+    is_one = high - values[:1].ravel() <= _APART + _APART_SQUARE * values[:1].ravel() ** 2
+    filled = np.array(depth, np.float32, order='C')
+    filled.ravel()[holes[is_one]] = 0.5 * (lower + upper)[is_one]
     return filled
+
+
+def _is_known(depth: np.ndarray) -> np.ndarray:
+    """Return where a depth is one, bool."""
+    with np.errstate(invalid='ignore'):
+        known: np.ndarray = (depth > 0.0) & (depth < np.inf)
+    return known
