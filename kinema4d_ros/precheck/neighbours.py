@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kinema4d_ros.precheck.dynamics_rules import FEW
 from kinema4d_ros.precheck.goal_rules import Region
 from kinema4d_ros.precheck.outcome import Outcome
+from kinema4d_ros.precheck.verdict import not_checked
 from kinema4d_ros.types import Finding, FindingCode, plain_point, Severity
 
 if TYPE_CHECKING:      # what it needs takes a quarter of a second to import, and few ask for it
@@ -29,13 +31,19 @@ def moved_neighbours(ensemble: Ensemble, things: Sequence[Thing], geometric: Out
 
     Meant is what the hand carries, by geometry or in any of the simulations, and what stands where
     something is to go: that may be pushed when something is put there, and a basket or a rack is no
-    convex body, so that simulations move it often and wrongly.
+    convex body, so that simulations move it often and wrongly. Where a tenth of the simulations or
+    more became unstable, nobody knows.
 
     :param things: of the world that was simulated, by number.
     :param geometric: the outcome as geometry foresees it.
     :param places: where the goal wants things to go.
     """
     found = []
+    total = ensemble.discarded + len(ensemble.runs)
+    if ensemble.discarded >= FEW * total:
+        found.append(not_checked(
+            f'{ensemble.discarded} of {total} simulations of what the motion does to things beside '
+            'the goal became unstable and do not count'))
     for number, thing in enumerate(things):
         middle = thing.body.center
         carried = thing.held is not None or any(run.held[:, number].any()

@@ -79,8 +79,10 @@ class SimulatedOutcome:
 
         try:
             reconstruction = self._reconstructed(scene)
-            if reconstruction is None:      # and so is nothing that could be moved
-                return ()
+            if reconstruction is None:
+                return (not_checked(
+                    'no level surface is seen that things could stand on, so what the motion does '
+                    'to them beside the goal could not be simulated'),)
             tale = Tale(reconstruction, scene.views[reconstruction.source], motion,
                         members=rules.neighbours, pictures=False)
         except Kinema4DError as error:

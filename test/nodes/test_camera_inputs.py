@@ -216,3 +216,18 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drive
     left = np.isnan(view.depth[8:]).mean()
     assert left > 0.15 if moves or drives or turned_off else left < 0.05
     assert np.nanmax(view.depth) == 1.5
+
+
+def test_a_depth_image_that_is_sent_twice_counts_once(desk):
+    desk = desk()
+    desk.speed = 0.0
+    for hole in False, True:
+        desk.now += 34 * MS
+        desk.feel(desk.now)
+        depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
+        depth[:4] = np.nan if hole else 1.5      # something black has come
+        for _ in range(1 if hole else 2):
+            desk.show('front', desk.now, depth=depth)
+        desk.show('wrist', desk.now)
+    view = next(each for each in desk.look().observation.views if each.name == 'front')
+    assert np.isnan(view.depth[:4]).all()

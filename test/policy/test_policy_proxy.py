@@ -115,6 +115,12 @@ def test_each_client_has_a_policy_of_its_own_where_one_is_made_for_each():
     assert sorted(policy.asked for policy in made) == [1, 2]
 
 
+def test_a_class_makes_a_policy_for_each_client():
+    with serve_policy(Stepping, KEYS, port=0) as server, client(server.address) as first, \
+            client(server.address) as second:
+        assert first.act(SEEN).shape == second.act(SEEN).shape == (3, len(NAMES))
+
+
 def test_the_best_of_several_samples_is_passed_on():
     class Wandering(Stepping):
         def act(self, observation):

@@ -15,9 +15,12 @@ from kinema4d_ros.errors import ConfigurationError, WorldModelError
 from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Goal,
                                    PrecheckSettings, Tier1Settings)
 from kinema4d_ros.precheck.dynamics_rules import EVENT_RULES, LEAST_DRAG, LEAST_PUSH
+from kinema4d_ros.precheck.neighbours import moved_neighbours
+from kinema4d_ros.precheck.outcome import Outcome
 from kinema4d_ros.simulator import ShadowSimulator
 from kinema4d_ros.types import (EventKind, FindingCode, Severity, Status, WorldEvent)
 from kinema4d_ros.world_model.physics import why_not_available
+from kinema4d_ros.world_model.physics.ensemble import Ensemble
 from kinema4d_ros.world_model.physics.happenings import LIFTED_OFF, MOVED
 
 needs_mujoco = pytest.mark.skipif(why_not_available() is not None, reason=str(why_not_available()))
@@ -200,6 +203,28 @@ def test_what_moves_a_neighbour_is_no_pass_and_what_stands_at_the_goal_may_be_mo
         x + 0.1, y + 0.1, 0.3]}}}) for x, y in ((-0.2, -0.25), (-0.06, -0.25)))
     assert verdict(world, path, rules, beside).status is Status.UNSURE
     assert verdict(world, path, rules, there).status is Status.PASS
+
+
+@needs_mujoco
+def test_neighbours_that_cannot_be_simulated_are_no_pass():
+    world, path = World(), shove()
+    seen = observe(world, path)
+    wall = np.full_like(seen.view.depth, 1.5)
+    with ShadowSimulator(ROBOT, None, gripper=GRIPPER, settings=PrecheckSettings(
+            tier1=LAX, physics=DynamicsRules(neighbours=1))) as simulator:
+        found = simulator.precheck(dataclasses.replace(seen, views=(dataclasses.replace(
+            seen.view, depth=wall),)), motion(path))
+    assert found.status is Status.UNSURE
+    assert ['no level surface' in f.message for f in found.findings
+            if f.severity > Severity.INFO] == [True]
+
+
+@pytest.mark.parametrize('stable, unstable, told', [(8, 0, False), (19, 1, False), (7, 1, True)])
+def test_neighbours_are_unsure_where_simulations_became_unstable(stable, unstable, told):
+    ensemble = Ensemble((None,) * stable, unstable)     # of no things nobody looks at the runs
+    found = moved_neighbours(ensemble, (), Outcome(), ())
+    assert [(f.severity, f'{unstable} of {stable + unstable}' in f.message)
+            for f in found] == [(Severity.UNSURE, True)] * told
 
 
 def test_fewer_than_no_simulations_of_neighbours_are_refused():

@@ -192,7 +192,8 @@ class CameraInput:
         Return a depth image (H, W) float32 [m] in which holes that flicker are filled.
 
         Other depth images count only while robot and base stand as they did at this one: else a
-        link that came or went would be measured where it is not, and the camera be elsewhere.
+        link that came or went would be measured where it is not, and the camera be elsewhere. Of
+        one that is sent twice, as a republisher does, one counts.
         """
         def decoded(of: Entry) -> np.ndarray:
             depth: np.ndarray = self._received.read(
@@ -204,11 +205,13 @@ class CameraInput:
         if most < 3 or self._depth is None or not has_holes(depth):
             return depth
         within_ns, others = round(values['sync_tolerance'] * NS), list[np.ndarray]()
+        seen = {entry.stamp_ns}
         for other in self._depth.by_distance(entry.stamp_ns, round(FLICKER * NS)):
             if len(others) == most - 1:
                 break
-            if other is entry or min(entry.arrival, other.arrival) <= self._moved_at():
+            if other.stamp_ns in seen or min(entry.arrival, other.arrival) <= self._moved_at():
                 continue
+            seen.add(other.stamp_ns)
             try:
                 there = self._joints.at(robot, other, within_ns, values).positions
                 if all(abs(there[name] - at) <= _STANDS for name, at in joints.positions.items()):

@@ -282,15 +282,17 @@ def serve_policy(policy: Policy | Callable[[], Policy], keys: ObservationKeys, *
         with serve_policy(my_policy, keys, port=8000) as server:
             server.wait()
 
-    :param policy: for one client at a time; or what makes one, called for each client, so that
-        several are served at once. ``lambda: policy`` shares one that keeps nothing between calls.
+    :param policy: for one client at a time; or what makes one (a class, say), called for each
+        client, so that several are served at once. ``lambda: policy`` shares one that keeps
+        nothing between calls.
     :param metadata: what clients are told first.
     :param config: of RoboArena, is added to it.
     :param options: of `PolicyServer`.
     """
     translator = Translator(keys, robot)
     first = dict(metadata or {}) | (config.metadata() if config is not None else {})
-    taken: list[PolicySession] | None = [] if hasattr(policy, 'act') else None
+    is_one = hasattr(policy, 'act') and not isinstance(policy, type)      # a class makes them
+    taken: list[PolicySession] | None = [] if is_one else None
 
     def session() -> PolicySession:
         of_client = cast(Policy, policy if taken is not None else cast(
