@@ -62,16 +62,19 @@ def test_velocities_are_relayed_and_braked_when_the_source_falls_silent(moving):
     assert sum(0.0 < value < 0.1 for value in told[-12:]) >= 2     # not at once
 
 
-def test_a_controller_of_velocities_that_is_deactivated_is_left_alone_until_it_is_active(moving):
-    if not isinstance(moving, RealSetPointBench):
-        pytest.skip('no manager tells of our stand-in')
+def test_a_controller_of_velocities_that_is_deactivated_stands_until_it_is_active_again(moving):
     speeding(moving, 0.05)
     since = len(moving.decisions)
     moving.controller.switch(False)
-    moving.held('inactive', since)
+    if isinstance(moving, RealSetPointBench):      # nobody tells of our stand-in
+        moving.held('/forward_controller is inactive, as', since)
+    place = moving.pan()
     since = len(moving.decisions)
     moving.controller.switch(True)
-    moving.relays(since)
+    if isinstance(moving, RealSetPointBench):
+        assert abs(moving.pan() - place) < 0.01
+        moving.relays(since)
+    moving.graph.wait(lambda: moving.pan() > place + 0.01, 'the arm to move again')
     moving.stream.values = None
     moving.graph.wait(lambda: list(moving.controller.commands[-1]) == [0.0] * 6, 'it to stand')
 

@@ -47,7 +47,7 @@ class RealController:
 
         :param forward: the interface that forward_controller commands, position or velocity.
         """
-        self._graph, node = graph, graph.node
+        self._graph, self._names, node = graph, set(joints), graph.node
         services = importlib.import_module('controller_manager_msgs.srv')
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / 'controllers.yaml'
@@ -79,8 +79,10 @@ class RealController:
 
     @property
     def positions(self):
-        """Where the joints were told to be last, by name [rad]."""
-        return dict(zip(self._joints[-1].name, self._joints[-1].position)) if self._joints else {}
+        """Where its joints were told to be last, by name [rad]; the topic may tell others too."""
+        told = next((message for message in reversed(self._joints)
+                     if self._names <= set(message.name)), None)
+        return {} if told is None else dict(zip(told.name, told.position))
 
     def state_of(self, name):
         """Return what the manager says of a controller: active, inactive, ..."""
