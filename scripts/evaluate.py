@@ -25,8 +25,10 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPOSITORY))
@@ -42,9 +44,11 @@ from kinema4d_ros.evaluation.report.depict import described  # noqa: E402
 from kinema4d_ros.evaluation.real_camera import (  # noqa: E402
     camera_figures, camera_markdown, missed_camera_goals)
 from kinema4d_ros.evaluation.report.rates import camera_sections, figures_of  # noqa: E402
+from kinema4d_ros.evaluation.second_motions import (  # noqa: E402
+    MotionPair, second_motions_markdown)
 from kinema4d_ros.evaluation.several_cameras import several_cameras_markdown  # noqa: E402
 from kinema4d_ros.evaluation.stages import (  # noqa: E402
-    BY_CAMERAS, do_stage, Evaluation, has_several_cameras, WITH_NEIGHBOURS)
+    BY_CAMERAS, do_stage, Evaluation, has_several_cameras, SECOND, WITH_NEIGHBOURS)
 from kinema4d_ros.evaluation.statistics import as_json, markdown, missed_goals, summarize  # noqa: E402
 from kinema4d_ros.jobs import open_pool, PoolSettings  # noqa: E402
 
@@ -77,6 +81,9 @@ def main() -> int:
     parser.add_argument('--views', type=int, default=4, metavar='N',
                         help='episodes of several cameras that are judged by one, two, ... of them '
                         '(default: %(default)s)')
+    parser.add_argument('--second', type=int, default=4, metavar='N',
+                        help='episodes that are judged once more after another motion was '
+                        'executed (default: %(default)s)')
     parser.add_argument('--outcomes', type=int, default=0, metavar='N',
                         help='episodes of several cameras whose outcome is foreseen by one, two, '
                         '... of them (default: %(default)s)')
@@ -103,6 +110,8 @@ def main() -> int:
                              evaluation, options.hide)
             views = of_some([path for path in paths if has_several_cameras(path)],
                             'several cameras', evaluation, options.views)
+            second = of_some([row.path for row in rows], SECOND, evaluation, options.second,
+                             MotionPair.of(row.path for row in rows) if options.second else {})
             several = [path for path in paths if options.outcomes and has_several_cameras(path)]
             by_cameras = of_some(several, BY_CAMERAS, evaluation, options.outcomes)
             watched = of_some(several if options.neighbours else [], WITH_NEIGHBOURS, evaluation,
@@ -128,6 +137,7 @@ def main() -> int:
               'real_camera_rows': [dataclasses.asdict(row) for row in cameras],
               'hidden_obstacles': [dataclasses.asdict(row) for row in hidden],
               'several_cameras': [dataclasses.asdict(row) for row in views],
+              'second_motions': [dataclasses.asdict(row) for row in second],
               'outcomes_by_cameras': [as_record(row) for row in by_cameras],
               'outcomes_by_cameras_with_neighbours': [as_record(row) for row in watched],
               'missed_goals': missed,
@@ -138,6 +148,7 @@ def main() -> int:
                       *(markdown(name, figures) for name, figures in sections.items()),
                       *([camera_markdown(real)] if real else []),
                       hidden_obstacles.markdown(hidden), several_cameras_markdown(views),
+                      second_motions_markdown(second),
                       camera_outcomes_markdown(by_cameras),
                       camera_outcomes_markdown(watched, SIMULATIONS), details(rows)])
     (options.out / 'report.md').write_text(text)
@@ -146,6 +157,7 @@ def main() -> int:
         print(camera_markdown(real))
     print(hidden_obstacles.markdown(hidden))
     print(several_cameras_markdown(views))
+    print(second_motions_markdown(second))
     print(camera_outcomes_markdown(by_cameras), camera_outcomes_markdown(watched, SIMULATIONS))
     for line in missed:
         print(f'goal missed: {line}')
@@ -187,11 +199,16 @@ def depicted(rows: list[PrecheckRow], evaluation: Evaluation, most: int) -> list
             for row in rows]
 
 
-def of_some(paths: list[str], stage: str, evaluation: Evaluation, most: int) -> list:
-    """Return the rows that a stage gives of `most` of the episodes, spread over all."""
+def of_some(paths: list[str], stage: str, evaluation: Evaluation, most: int,
+            items: Mapping[str, Any] = MappingProxyType({})) -> list:
+    """
+    Return the rows that a stage gives of `most` of the episodes, spread over all.
+
+    :param items: what the stage is done with, by path, where that is not the path.
+    """
     most = min(max(most, 0), len(paths))
     chosen = [paths[number * len(paths) // most] for number in range(most)]
-    found = evaluation.found(stage, {path: path for path in chosen})
+    found = evaluation.found(stage, {path: items.get(path, path) for path in chosen})
     return [row for rows in found.values() for row in rows]
 
 

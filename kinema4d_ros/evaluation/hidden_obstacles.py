@@ -24,9 +24,10 @@ from kinema4d_ros.camera.points import project
 from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation.statistics import Rate
 from kinema4d_ros.precheck import PrecheckSettings, RobotChecker
+from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.robot import find_gripper, hand_links_of, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
-from kinema4d_ros.types import (CameraView, JointTrajectory, Observation, RobotRollout,
+from kinema4d_ros.types import (CameraView, JointTrail, JointTrajectory, Observation, RobotRollout,
                                 Severity)
 
 SIDE = 0.12            # [m] of the box
@@ -127,18 +128,22 @@ def _rows_of(episode: Episode, checker: RobotChecker,
                                         not why, why)
 
 
-def outside_rows(episode: Episode, checker: RobotChecker,
-                 cameras: Sequence[str]) -> Iterator[HiddenObstacleRow]:
+def outside_rows(episode: Episode, checker: RobotChecker, cameras: Sequence[str],
+                 trail: JointTrail | None = None) -> Iterator[HiddenObstacleRow]:
     """
     Yield a row for each box that is outside of the first camera's view, as some cameras see it.
 
     The boxes are the same for all choices of cameras; those besides the first show them.
 
     :param cameras: names, that of the first one first.
+    :param trail: where the robot has been before: no box is there.
     """
     observation, trajectory = episode.observation(cameras=cameras), episode.trajectory
     view, motion = observation.primary, checker.rollout_of(observation, trajectory)
     stands = solid(checker, motion, 0)
+    if trail is not None:
+        observation = dataclasses.replace(observation, trail=trail)
+        stands = np.concatenate([stands, _been(checker, trail)])
     for role, link in roles_of(checker).items():
         for frame, distance, center in some_of(
                 _places(checker, motion, link, stands, view)[1], with_middle=True):
@@ -148,6 +153,19 @@ def outside_rows(episode: Episode, checker: RobotChecker,
             why = against(checker, dataclasses.replace(observation, views=views), trajectory)
             yield HiddenObstacleRow(episode.path.stem, OUTSIDE, role, link,
                                     float(motion.times[frame]), not why, why)
+
+
+def _been(checker: RobotChecker, trail: JointTrail) -> np.ndarray:
+    """Return points that fill the robot wherever it has been, (N, 3) [m] base."""
+    robot = checker.robot
+    T = kinematics_of(robot)(  # noqa: N806
+        trail.positions[:, [trail.joint_names.index(name) for name in robot.joint_names]])
+    parts = []
+    for name in checker.fields.link_names:
+        there = T[:, robot.link_names.index(name)]
+        placed = checker.fields.solid_points(name, LATTICE) @ there[:, :3, :3].transpose(0, 2, 1)
+        parts.append((placed + there[:, None, :3, 3]).reshape(-1, 3))
+    return np.concatenate(parts)
 
 
 def _with_box(view: CameraView, center: np.ndarray) -> CameraView:

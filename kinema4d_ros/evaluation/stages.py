@@ -22,6 +22,7 @@ from kinema4d_ros.evaluation.prechecks import EpisodePrechecker, PrecheckRow
 from kinema4d_ros.evaluation.real_camera import CameraRow, RealCamera
 from kinema4d_ros.evaluation.report.content import EpisodeReport
 from kinema4d_ros.evaluation.report.depict import depict, EpisodePredictor
+from kinema4d_ros.evaluation.second_motions import MotionPair, SecondMotionRow, SecondMotions
 from kinema4d_ros.evaluation.several_cameras import SeveralCameras, SeveralCamerasRow
 from kinema4d_ros.evaluation.shadow_obstacles import shadow_rows
 from kinema4d_ros.jobs import (ended_by_sigterm, FailureKind, Job, JobPool, JobRecord, lineage_of,
@@ -29,6 +30,7 @@ from kinema4d_ros.jobs import (ended_by_sigterm, FailureKind, Job, JobPool, JobR
 
 
 JUDGING = 'judging'
+SECOND = 'second motions'
 BY_CAMERAS, WITH_NEIGHBOURS = 'outcomes by cameras', 'outcomes by cameras with neighbours'
 
 
@@ -108,6 +110,11 @@ def judge_by_several_cameras(path: str) -> list[SeveralCamerasRow]:
     return _several_cameras()(path)
 
 
+def judge_as_second(pair: MotionPair) -> list[SecondMotionRow]:
+    """Return the verdicts on an episode as the first motion, and after others."""
+    return _second_motions()(pair)
+
+
 def outcomes_by_cameras(path: str) -> list[PrecheckRow]:
     """Return the rows of an episode by one, two, ... of its cameras."""
     return judge_by_cameras(path)
@@ -124,6 +131,7 @@ STAGES: Mapping[str, EvaluationStage] = {stage.name: stage for stage in (
     EvaluationStage('real camera', judge_as_real_cameras, tuple[CameraRow, ...]),
     EvaluationStage('hiding', hide, tuple[HiddenObstacleRow, ...]),
     EvaluationStage('several cameras', judge_by_several_cameras, tuple[SeveralCamerasRow, ...]),
+    EvaluationStage(SECOND, judge_as_second, tuple[SecondMotionRow, ...]),
     EvaluationStage(BY_CAMERAS, outcomes_by_cameras, tuple[PrecheckRow, ...]),
     EvaluationStage(WITH_NEIGHBOURS, outcomes_with_neighbours, tuple[PrecheckRow, ...]))}
 """By name, in the order in which they are done."""
@@ -159,7 +167,8 @@ class Evaluation:
 
         :param items: path of an episode -> what the stage is done with.
         """
-        jobs = [Job(path, (stage, item), _lineage(stage, path)) for path, item in items.items()]
+        jobs = [Job(path, (stage, item), _lineage(stage, path, item))
+                for path, item in items.items()]
         with ended_by_sigterm(), self._shown(stage) as show:
             for record in run_jobs_in(
                     self._pool, jobs, self._folder, retry=self._retry,
@@ -190,9 +199,10 @@ class Evaluation:
         return nullcontext(lambda *_: None)
 
 
-def _lineage(stage: str, path: str) -> dict[str, str]:
+def _lineage(stage: str, path: str, item: Any) -> dict[str, str]:
+    files = [item.before] if isinstance(item, MotionPair) and item.before else []
     try:
-        return episode_lineage(path, stage)
+        return episode_lineage(path, stage, files=files)
     except OSError as error:      # the stage says what is wrong
         return lineage_of([stage, str(error)])
 
@@ -227,3 +237,8 @@ def _predictors() -> tuple[EpisodePredictor, ...]:
 @cache
 def _several_cameras() -> SeveralCameras:
     return SeveralCameras()
+
+
+@cache
+def _second_motions() -> SecondMotions:
+    return SecondMotions()

@@ -11,6 +11,8 @@ from gate_bench import exact
 from graph import parameters, Process, READY, ROOT
 from kinema4d_ros.msg import Verdict
 from rclpy.qos import QoSProfile
+from real_controller import why_absent
+from real_set_points import RealSetPointBench
 from set_point_bench import ARM, gated, ROBOT
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -26,10 +28,17 @@ from kinema4d_ros.robot import trajectory_hash
 from kinema4d_ros.types import JointTrajectory as Trajectory
 
 
-@pytest.fixture(scope='module')
-def moving(module_ros_domain):
+@pytest.fixture(scope='module', params=['ours', 'real'])
+def moving(request, module_ros_domain):
     """Start a gate before a controller of velocities."""
-    with gated(kind='velocity', controller='/speed_controller', of_velocities=True) as bench:
+    if request.param == 'ours':
+        with gated(kind='velocity', controller='/speed_controller', of_velocities=True) as bench:
+            assert isinstance(bench.controller, VelocityController)
+            yield bench
+        return
+    if reason := why_absent():
+        pytest.skip(reason)
+    with gated(RealSetPointBench, kind='velocity', of_velocities=True) as bench:
         yield bench
 
 
@@ -41,7 +50,6 @@ def speeding(bench, speed):
 
 
 def test_velocities_are_relayed_and_braked_when_the_source_falls_silent(moving):
-    assert isinstance(moving.controller, VelocityController)
     before = moving.pan()
     speeding(moving, 0.1)
     moving.graph.wait(lambda: moving.pan() > before + 0.02, 'the arm to move')
@@ -49,8 +57,26 @@ def test_velocities_are_relayed_and_braked_when_the_source_falls_silent(moving):
     moving.stream.values = None
     moving.held('the source has been silent', since)
     moving.graph.wait(lambda: list(moving.controller.commands[-1]) == [0.0] * 6, 'it to stand')
-    told = [command[0] for command in moving.controller.commands[-12:]]
-    assert sum(0.0 < value < 0.1 for value in told) >= 2     # not at once
+    told = [command[0] for command in moving.controller.commands]
+    assert 0.1 in told and max(told) == 0.1                  # as it was sent
+    assert sum(0.0 < value < 0.1 for value in told[-12:]) >= 2     # not at once
+
+
+def test_a_controller_of_velocities_that_is_deactivated_stands_until_it_is_active_again(moving):
+    speeding(moving, 0.05)
+    since = len(moving.decisions)
+    moving.controller.switch(False)
+    if isinstance(moving, RealSetPointBench):      # nobody tells of our stand-in
+        moving.held('/forward_controller is inactive, as', since)
+    place = moving.pan()
+    since = len(moving.decisions)
+    moving.controller.switch(True)
+    if isinstance(moving, RealSetPointBench):
+        assert abs(moving.pan() - place) < 0.01
+        moving.relays(since)
+    moving.graph.wait(lambda: moving.pan() > place + 0.01, 'the arm to move again')
+    moving.stream.values = None
+    moving.graph.wait(lambda: list(moving.controller.commands[-1]) == [0.0] * 6, 'it to stand')
 
 
 def test_a_velocity_towards_a_hidden_obstacle_is_braked_before_it(moving):

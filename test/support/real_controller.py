@@ -41,15 +41,19 @@ def why_absent() -> str | None:
 class RealController:
     """A controller manager with the arm of the tests, and its controllers."""
 
-    def __init__(self, graph, joints, **parameters):
-        """Start it; `parameters` are those of arm_controller besides the joints."""
-        self._graph, node = graph, graph.node
+    def __init__(self, graph, joints, *, forward='position', **parameters):
+        """
+        Start it; `parameters` are those of arm_controller besides the joints.
+
+        :param forward: the interface that forward_controller commands, position or velocity.
+        """
+        self._graph, self._names, node = graph, set(joints), graph.node
         services = importlib.import_module('controller_manager_msgs.srv')
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / 'controllers.yaml'
-        path.write_text(yaml.safe_dump(_parameters(list(joints), parameters)))
+        path.write_text(yaml.safe_dump(_parameters(list(joints), forward, parameters)))
         described = node.create_publisher(String, 'robot_description', qos.ROBOT_DESCRIPTION)
-        described.publish(String(data=_with_hardware(URDF, joints)))
+        described.publish(String(data=_with_hardware(URDF, joints, {'position', forward})))
         self.process = _Node(path)
         self._joints = graph.listen('joint_states', JointState, 10)
         self.states = graph.listen('arm_controller/controller_state', _controller_state(), 100)
@@ -75,8 +79,10 @@ class RealController:
 
     @property
     def positions(self):
-        """Where the joints were told to be last, by name [rad]."""
-        return dict(zip(self._joints[-1].name, self._joints[-1].position)) if self._joints else {}
+        """Where its joints were told to be last, by name [rad]; the topic may tell others too."""
+        told = next((message for message in reversed(self._joints)
+                     if self._names <= set(message.name)), None)
+        return {} if told is None else dict(zip(told.name, told.position))
 
     def state_of(self, name):
         """Return what the manager says of a controller: active, inactive, ..."""
@@ -115,7 +121,7 @@ class _Node(Process):
         Process.running.add(self)
 
 
-def _parameters(joints, parameters):
+def _parameters(joints, forward, parameters):
     def of(**values):
         return {'ros__parameters': values}
 
@@ -128,13 +134,14 @@ def _parameters(joints, parameters):
         'arm_controller': of(joints=joints, command_interfaces=['position'],
                              state_interfaces=['position', 'velocity'], **parameters),
         # another list: ROS reads no aliases of YAML
-        'forward_controller': of(joints=list(joints), interface_name='position')}
+        'forward_controller': of(joints=list(joints), interface_name=forward)}
 
 
-def _with_hardware(urdf, joints):
-    """Return a description with mock hardware that is at once where it is commanded to be."""
+def _with_hardware(urdf, joints, commanded):
+    """Return a description with mock hardware that does at once what it is commanded."""
+    commands = ''.join(f'<command_interface name="{name}"/>' for name in sorted(commanded))
     parts = ''.join(
-        f'<joint name="{name}"><command_interface name="position"/>'
+        f'<joint name="{name}">{commands}'
         f'<state_interface name="position"><param name="initial_value">{READY[name]}</param>'
         '</state_interface><state_interface name="velocity"/></joint>' for name in joints)
     return urdf.replace('</robot>', (

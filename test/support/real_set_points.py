@@ -74,8 +74,9 @@ class RealForward:
 class RealSetPointBench(Bench):
     """A gate of set points before ros2_control, which it asks whether the controller is active."""
 
-    def __init__(self, nodes, tester, **values):
-        self.graph, self.real = tester, RealController(tester, ARM)
+    def __init__(self, nodes, tester, *, of_velocities=False, **values):
+        self.graph, self.real = tester, RealController(
+            tester, ARM, forward='velocity' if of_velocities else 'position')
         descriptions = tester.listen('robot_description', String, qos.ROBOT_DESCRIPTION)
         tester.wait(lambda: descriptions and set(ARM) <= set(self.real.positions), 'joints')
         self.arm, self.controller = RealArm(tester, self.real), RealForward(tester, self.real)
