@@ -10,6 +10,7 @@ import numpy as np
 from kinema4d_ros.datasets.check import ImportCheck
 from kinema4d_ros.datasets.preset import GripperColumns, pick, RobotPreset
 from kinema4d_ros.datasets.source import SourceEpisode
+from kinema4d_ros.errors import DatasetError
 from kinema4d_ros.types import Status
 
 _AFFIXES = ('.pos', '_pos', '_rad', '_deg', '.position', 'main_', 'follower_')
@@ -35,7 +36,7 @@ def joint_column(episode: SourceEpisode, preset: RobotPreset, arm: tuple[str, ..
         if column not in episode.columns:
             continue
         for affixes in (_AFFIXES, _AFFIXES + _SIDES):
-            told = [plain_name(name, affixes) for name in episode.names.get(column, ())]
+            told = [plain_name(name, affixes) for name in _names(episode, column)]
             wanted = [plain_name(name, affixes) for name in arm]
             if all(told.count(name) == 1 for name in wanted):
                 return column, episode.columns[column][:, [told.index(name) for name in wanted]]
@@ -56,7 +57,7 @@ def tip_column(episode: SourceEpisode, preset: RobotPreset) -> tuple[str, np.nda
     if (found := pick(episode.columns, by_place)) is not None:
         return *found, preset.tip.form
     for column in _columns(preset):
-        names = [name.lower() for name in episode.names.get(column, ())]
+        names = [name.lower() for name in _names(episode, column)]
         for turn, form in _TURNS:
             if column in episode.columns and all(names.count(name) == 1
                                                  for name in (*_PLACE, *turn)):
@@ -69,7 +70,7 @@ def gripper_column(episode: SourceEpisode, told: GripperColumns) -> tuple[str, n
     """Return the gripper: what is called so where it is taken by place, else what is there."""
     for text in told.columns:
         column, sign, _ = text.partition('[')
-        names = [plain_name(name) for name in episode.names.get(column, ())]
+        names = [plain_name(name) for name in _names(episode, column)]
         if sign and column in episode.columns and names.count('gripper') == 1:
             place = names.index('gripper')
             return column, episode.columns[column][:, place:place + 1]
@@ -88,7 +89,7 @@ def named_fingers(episode: SourceEpisode, told: GripperColumns,
     """
     found: dict[str, np.ndarray] = {}
     for column in (text.partition('[')[0] for text in told.columns if '[' in text):
-        names = [plain_name(name) for name in episode.names.get(column, ())]
+        names = [plain_name(name) for name in _names(episode, column)]
         for joint, ends in known.items():
             if names.count(plain_name(joint)) == 1:
                 values = episode.columns[column][:, names.index(plain_name(joint))]
@@ -101,7 +102,7 @@ def named_fingers(episode: SourceEpisode, told: GripperColumns,
 def arms_check(episode: SourceEpisode, taken: str) -> ImportCheck | None:
     """FAIL where joints are taken by place from a column that has those of two arms."""
     column, sign, places = taken.partition('[')
-    names = episode.names.get(column, ())
+    names = _names(episode, column)
     if not sign:
         return None
     begin, end = map(int, places.rstrip(']').split(':'))
@@ -124,10 +125,23 @@ def _columns(preset: RobotPreset) -> Iterable[str]:
     return dict.fromkeys(text.partition('[')[0] for text in told)
 
 
+def _names(episode: SourceEpisode, column: str) -> tuple[str, ...]:
+    """
+    Return what the set calls the values of a column; () where it says nothing.
+
+    :raises DatasetError: it has names for more values than there are, so which is which is open.
+    """
+    names, values = tuple(episode.names.get(column, ())), episode.columns.get(column)
+    if values is not None and len(names) > values.shape[1]:
+        raise DatasetError(f'{episode.name}: the set has {len(names)} names ({", ".join(names)}) '
+                           f'for the {values.shape[1]} values of {column}; correct its info.json')
+    return names
+
+
 def _names_at(text: str, episode: SourceEpisode) -> list[str]:
     """Return what the set calls the values of 'name' or 'name[0:7]', in lower case."""
     column, sign, places = text.partition('[')
-    names = [name.lower() for name in episode.names.get(column, ())]
+    names = [name.lower() for name in _names(episode, column)]
     if not sign:
         return names
     begin, end = map(int, places.rstrip(']').split(':'))

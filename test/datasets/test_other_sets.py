@@ -135,6 +135,12 @@ def test_joints_that_names_tell_are_no_tip(robot):
     assert not motion.by_ik and np.allclose(motion.positions[:, :6], joints()[:, :6])
 
 
+def test_names_for_more_values_than_there_are(robot):
+    arm = [f'panda_joint{number}' for number in range(1, 8)]
+    with pytest.raises(DatasetError, match=r'8 names \(gripper, .* for the 7 values'):
+        read_motion(rows_of(joints(), ['gripper', *arm]), RobotPreset.load('panda_hand'), robot)
+
+
 def test_rlds_of_fractal(tmp_path, robot):
     """As RT-1 has it: the tip as a quaternion, an action in parts; a Panda moves here."""
     tip = tips(joints(), 'panda_hand')
