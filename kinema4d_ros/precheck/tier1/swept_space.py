@@ -24,6 +24,7 @@ _MOST = 1_500_000      # voxels; a larger space has larger voxels
 #: why a place is unknown of which those know more that have been there
 _TRAIL_TELLS = (Knowledge.OUTSIDE, Knowledge.BEHIND_ROBOT, Knowledge.TOO_OLD)
 _START = 128           # the bit of where the robot stands at first
+_BITS = np.arange(256)   # what a voxel may be swept by
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,26 @@ class SweptSpace:
     def distance(self) -> np.ndarray:
         """How far each voxel is from the nearest known one, (X, Y, Z) float32 [m], 0 if known."""
         return chamfer(self.knowledge > Knowledge.REMEMBERED, np.float32(self.voxel))
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many voxels are swept by each set of roles and known so, (256, 8) int64."""
+        return _counts(self.swept.reshape(-1), self.knowledge.reshape(-1))
+
+    def counts_of(self, roles: int) -> np.ndarray:
+        """Return how many voxels that some of these roles sweep are known so, (8,) int64."""
+        of: np.ndarray = self.counts[np.flatnonzero(_BITS & roles)].sum(0)
+        return of
+
+    def beyond(self, role: int, why: Knowledge, limit: float) -> np.ndarray:
+        """
+        Return what a role sweeps that is unknown for a reason and too far from what is known.
+
+        :param limit: [m] that is not too far.
+        :return: (N,) places in the flat grid, in their order.
+        """
+        return _beyond(self.swept.reshape(-1), self.knowledge.reshape(-1),
+                       self.distance.reshape(-1), role, int(why), np.float32(limit))
 
     def with_trail(self, T_base_link: np.ndarray, age: np.ndarray) -> SweptSpace:
         """
@@ -235,6 +256,27 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
                 voxels[count], frames[count] = at, t
                 count += 1
     return voxels[:count].copy(), frames[:count].copy()
+
+
+@numba.njit(cache=True, nogil=True)
+def _counts(swept: np.ndarray, knowledge: np.ndarray) -> np.ndarray:
+    """Return what `SweptSpace.counts` does, of flat grids."""
+    counts = np.zeros((256, 8), np.int64)
+    for n in range(len(swept)):
+        counts[swept[n], knowledge[n]] += 1
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def _beyond(swept: np.ndarray, knowledge: np.ndarray, distance: np.ndarray, role: int, why: int,
+            limit: float) -> np.ndarray:
+    """Return what `SweptSpace.beyond` does, of flat grids; the limit is float32."""
+    places, count = np.empty(len(swept), np.int64), 0
+    for n in range(len(swept)):
+        if swept[n] & role and knowledge[n] == why and distance[n] > limit:
+            places[count] = n
+            count += 1
+    return places[:count].copy()
 
 
 @numba.njit(cache=True, nogil=True)

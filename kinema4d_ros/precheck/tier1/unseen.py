@@ -129,44 +129,45 @@ def hidden_for(role: int, settings: Tier1Settings) -> list[Knowledge]:
 def _entries(space: SweptSpace, roles: dict[str, int], carriers: Mapping[str, str],
              settings: Tier1Settings) -> list[_Entry]:
     """Return which links, and what `carriers` carry, go too far into the unknown."""
-    unknown = (space.knowledge > Knowledge.REMEMBERED) & (space.swept & (ARM | HAND | FINGERS) > 0)
-    if np.count_nonzero(unknown) < FEWEST:
+    unknown = Knowledge.REMEMBERED + 1      # and what is above
+    if space.counts_of(ARM | HAND | FINGERS)[unknown:].sum() < FEWEST:
         return []
     found: list[_Entry] = []
     for role in sorted(set(roles.values())):
-        of_role = unknown & (space.swept & role > 0)
-        if not of_role.any():
-            continue
+        counts = space.counts_of(role)
         for why, limit in limits(role, settings).items():
-            bad = of_role & (space.knowledge == why) & (space.distance > limit)
-            if np.count_nonzero(bad) >= FEWEST:
+            # Most often there are none, or a few at an edge: no distance is needed then.
+            if counts[why] >= FEWEST and len(bad := space.beyond(role, why, limit)) >= FEWEST:
                 found += _who(space, roles, carriers, role, bad, why, limit)
         whys = hidden_for(role, settings)
-        hidden = np.isin(np.arange(256), whys)
-        enough = np.count_nonzero(hidden[space.knowledge[of_role]]) * space.voxel ** 3
+        enough = counts[whys].sum() * space.voxel ** 3
         if enough > settings.unseen_hole and not any(entry.why in whys for entry in found):
-            bad = wide_pieces(hidden[space.knowledge], of_role, space.voxel, settings.unseen_hole)
-            if bad.any():
-                why = Knowledge(space.knowledge[bad].max())
+            hidden = np.isin(np.arange(256), whys)[space.knowledge]
+            wide = wide_pieces(hidden, space.swept & role > 0, space.voxel, settings.unseen_hole)
+            if len(bad := np.flatnonzero(wide)):
+                why = Knowledge(space.knowledge.reshape(-1)[bad].max())
                 found += _who(space, roles, carriers, role, bad, why, settings.unseen_hole,
-                              float(np.count_nonzero(bad) * space.voxel ** 3))
+                              float(len(bad) * space.voxel ** 3))
     return found
 
 
 def _who(space: SweptSpace, roles: Mapping[str, int], carriers: Mapping[str, str], role: int,
          bad: np.ndarray, why: Knowledge, limit: float,
          piece: float | None = None) -> list[_Entry]:
-    """Return which links of a role, and what they carry, go into some voxels (X, Y, Z) bool."""
-    place = np.unravel_index(np.where(bad, space.distance, 0.0).argmax(), bad.shape)
-    cells, found = np.argwhere(bad), []
+    """Return which links of a role, and what they carry, go into some voxels (N,), flat."""
+    distance = space.distance.reshape(-1)[bad]
+    cells = np.stack(np.unravel_index(bad, space.swept.shape), -1)
+    farthest = distance.argmax()
     low, high = space.centers(cells.min(0)), space.centers(cells.max(0))
+    where, found = np.zeros(space.swept.shape, bool), []
+    where.reshape(-1)[bad] = True
     for name in (name for name in space.names if roles.get(name) == role):
-        voxels, frame = space.entered(name, bad)
+        voxels, frame = space.entered(name, where)
         if voxels:
             link = carriers.get(name, name)
             found.append(_Entry(link, name in carriers, why, frame, voxels,
-                                float(space.distance[place]), limit, piece,
-                                space.centers(np.array(place)), low - space.voxel,
+                                float(distance[farthest]), limit, piece,
+                                space.centers(cells[farthest]), low - space.voxel,
                                 high + space.voxel))
     return found
 
@@ -201,6 +202,8 @@ def _box(entries: list[_Entry]) -> str:
 
 def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
     """Return a note on what only memory vouches for."""
+    if space.counts_of(ARM | HAND)[Knowledge.REMEMBERED] < FEWEST:
+        return None
     by_memory = (space.knowledge == Knowledge.REMEMBERED) & ~space.been & (
         space.swept & (ARM | HAND) > 0)
     count = np.count_nonzero(by_memory)
@@ -222,6 +225,8 @@ def _remembered(space: SweptSpace, scene: Scene) -> Finding | None:
 
 def _been(space: SweptSpace) -> Finding | None:
     """Return a note on what is known only since the robot has been there."""
+    if not space.been.any():
+        return None
     there = space.been & (space.swept & (ARM | HAND) > 0)
     count = np.count_nonzero(there)
     if count < FEWEST:
