@@ -24,7 +24,7 @@ NAMES = ('libero_object_0_0_missed_grasp', 'libero_object_0_0_success')
 def evaluate(out, *words):
     return subprocess.run(
         [sys.executable, SCRIPT, '--out', out, '--predict', '1', '--camera', '0', '--hide', '1',
-         '--views', '1', '--second', '1', *words, '--episodes',
+         '--views', '1', '--second', '0', *words, '--episodes',
          *(EPISODES / f'{name}.mcap' for name in NAMES), ROOT / 'Makefile'],
         capture_output=True, text=True, timeout=300)
 
@@ -49,8 +49,7 @@ def test_the_script_writes_its_report(first):
     report = json.loads(text)
     assert report['figures']['all']['agreement']['value'] == 1.0 and len(report['unread']) == 1
     assert report['failed'] == []
-    assert {row['before'] for row in report['second_motions']} >= {'first motion'}
-    assert '## Second motions' in (out / 'report.md').read_text()
+    assert report['second_motions'] == []
     assert '# Verdicts on recorded episodes' in (out / 'report.md').read_text()
     page = (out / 'report.html').read_text()
     assert page.count('data:image/jpeg;base64,') == 1       # the other is told without pictures

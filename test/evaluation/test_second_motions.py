@@ -9,8 +9,8 @@ from kinema4d_ros.episodes import Episode
 from kinema4d_ros.evaluation import hidden_obstacles
 from kinema4d_ros.evaluation.second_motions import (AGO, DEFAULT, FIRST, joints_before, MotionPair,
                                                     NARROW, OTHER_MOTION, OTHER_START, SAME,
-                                                    second_motions_markdown, SecondMotionRow,
-                                                    SecondMotions)
+                                                    second_motions_markdown, SecondMotionRow)
+from kinema4d_ros.evaluation.stages import do_stage, SECOND
 from kinema4d_ros.types import Status
 
 FOLDER = ROOT / 'data' / 'episodes'
@@ -39,7 +39,7 @@ def test_its_measured_joints_end_before_the_look():
 def test_the_second_motion_may_go_where_the_first_has_been(monkeypatch):
     """With 5 cm the first is UNSURE for space outside of the view, and the same again passes."""
     monkeypatch.setattr(hidden_obstacles, 'TIMES', 1)
-    rows = SecondMotions()(MotionPair(OTHER))
+    rows = do_stage((SECOND, MotionPair(OTHER)))
     plain = {(row.before, row.outside): row for row in rows if not row.box}
     assert plain[FIRST, DEFAULT].status is Status.PASS is plain[SAME, NARROW].status
     assert plain[FIRST, NARROW].status is Status.UNSURE
