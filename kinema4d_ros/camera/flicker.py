@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 MOST_IMAGES = 8        # that are looked at together
 _APART = 0.015         # [m] depths of one surface differ by less, at the camera
 _APART_SQUARE = 0.005  # [1/m] what distance squared times this adds
+_RIM = 2               # [px] beside what never has a depth nothing is filled
+_SQUARE = np.ones((3, 3), np.uint8)
 
 
 def has_holes(depth: np.ndarray) -> bool:
     """Return whether a depth image (H, W) [m] has a pixel without a depth."""
-    with np.errstate(invalid='ignore'):
-        return not bool(((depth > 0.0) & (depth < np.inf)).all())
+    return not bool(_is_known(depth).all())
 
 
 def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
@@ -29,7 +31,8 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     Return a depth image with those of its holes filled that are none in most images.
 
     A hole is filled with the median of the depths there if more than half of all images, this one
-    among them, have one, and these are of one surface. What is measured stays as it is.
+    among them, have one, and these are of one surface; but not beside what has no depth in any,
+    at least 3 px wide: its rim shows now a hole and now what is behind. What is measured stays.
 
     :param depth: (H, W) float32 [m]; NaN, 0 and infinite for a hole. Not changed.
     :param others: of the same camera at the same place within a moment, each (H, W) float32 [m];
@@ -42,20 +45,28 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
                              'camera')
     if len(others) < 2:        # of two images one is no majority
         return depth
-    filled = np.array(depth, np.float32)
-    with np.errstate(invalid='ignore'):
-        holes = np.flatnonzero(~((filled > 0.0) & (filled < np.inf)))
-        seen = np.stack([np.asarray(other, np.float32).reshape(-1)[holes]
-                         for other in others[:MOST_IMAGES - 1]])      # (N, holes)
-        seen[~((seen > 0.0) & (seen < np.inf))] = np.inf
-    known = np.isfinite(seen).sum(0)
-    most = 2 * known > len(seen) + 1
-    holes, seen, known = holes[most], np.sort(seen[:, most], 0), known[most]
-    if not holes.size:
+    filled, stack = np.array(depth, np.float32), np.stack([
+        np.asarray(other, np.float32) for other in others[:MOST_IMAGES - 1]])
+    known = _is_known(stack)
+    times = known.sum(0)
+    hole = ~_is_known(filled)
+    often = hole & (2 * times > len(stack) + 1)
+    # what has no depth in any image, and the rim of it, which may show what is behind
+    black = cv2.morphologyEx((hole & (times == 0)).view(np.uint8), cv2.MORPH_OPEN, _SQUARE)
+    often &= cv2.dilate(black, _SQUARE, iterations=_RIM) == 0
+    if not often.any():
         return depth
-    rank = np.arange(holes.size)
-    low, high = seen[0], seen[known - 1, rank]
+    seen = np.sort(np.where(known, stack, np.inf)[:, often], 0)      # (N, holes)
+    last, rank = times[often] - 1, np.arange(seen.shape[1])
+    low, high = seen[0], seen[last, rank]
     one = high - low <= _APART + _APART_SQUARE * low * low
-    middle = 0.5 * (seen[(known - 1) // 2, rank] + seen[known // 2, rank])
-    filled.reshape(-1)[holes[one]] = middle[one]
-    return filled if one.any() else depth
+    filled[often] = np.where(one, 0.5 * (seen[last // 2, rank] + seen[(last + 1) // 2, rank]),
+                             filled[often])
+    return filled
+
+
+def _is_known(depth: np.ndarray) -> np.ndarray:
+    """Return where a depth is one, bool."""
+    with np.errstate(invalid='ignore'):
+        known: np.ndarray = (depth > 0.0) & (depth < np.inf)
+    return known

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Holes that flicker are filled, and no others."""
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,10 +39,25 @@ def test_two_images_are_no_majority_and_another_size_is_another_camera():
         fill_flicker(first, [other, np.ones((2, 2), np.float32)])
 
 
-@given(st.integers(0, 2 ** 32 - 1), st.sampled_from([0.1, 0.3, 0.5]))
+@given(st.integers(0, 2 ** 32 - 1), st.sampled_from([0.1, 0.3, 0.5, 0.8]))
 def test_what_seldom_has_a_depth_stays_a_hole_whatever_it_has_else(seed, often):
     rng = np.random.default_rng(seed)
     stack = np.where(rng.random((5, 8, 8)) < often, 1.0, np.nan).astype(np.float32)
     stack[0] = np.nan
+    filled = np.isfinite(fill_flicker(stack[0], list(stack[1:])))
+    times = np.isfinite(stack).sum(0)
+    near_black = cv2.dilate((times == 0).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    assert not filled[times <= 2].any()
+    assert filled[(times > 2) & ~near_black].all()
+
+
+def test_the_rim_of_something_black_is_not_filled_with_what_is_behind_it():
+    rng = np.random.default_rng(1)
+    stack = np.full((5, 40, 40), 1.5, np.float32)
+    for depth in stack:
+        depth[10:20, 10:20] = np.nan                                        # black
+        depth[9:21, 9:21][rng.random((12, 12)) < 0.4] = np.nan              # its rim, ragged
+    stack[0, 9:21, 9:21] = np.nan
+    stack[0, 30, 10:30] = np.nan                                            # an edge elsewhere
     filled = fill_flicker(stack[0], list(stack[1:]))
-    assert (np.isfinite(filled) == (np.isfinite(stack).sum(0) > 2)).all()
+    assert np.isnan(filled[9:21, 9:21]).all() and not np.isnan(filled[30]).any()
