@@ -17,7 +17,7 @@ import numpy as np
 MOST_IMAGES = 8        # that are looked at together
 _APART = 0.015         # [m] depths of one surface differ by less, at the camera
 _APART_SQUARE = 0.005  # [1/m] what distance squared times this adds
-_RIM = 2               # [px] beside what never has a depth nothing is filled
+_RIM = 4               # [px] beside what never has a depth nothing is filled
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
