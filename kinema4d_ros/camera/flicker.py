@@ -45,23 +45,25 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
                              'camera')
     if len(others) < 2:        # of two images one is no majority
         return depth
-    filled, stack = np.array(depth, np.float32), np.stack([
-        np.asarray(other, np.float32) for other in others[:MOST_IMAGES - 1]])
-    known = _is_known(stack)
+    filled = np.array(depth, np.float32, order='C')
+    flat = filled.reshape(-1)
+    holes = np.flatnonzero(~_is_known(flat))
+    seen = np.stack([np.asarray(other, np.float32).reshape(-1).take(holes)
+                     for other in others[:MOST_IMAGES - 1]])      # (N, holes)
+    known = _is_known(seen)
     times = known.sum(0)
-    hole = ~_is_known(filled)
-    often = hole & (2 * times > len(stack) + 1)
     # what has no depth in any image, and the rim of it, which may show what is behind
-    black = cv2.morphologyEx((hole & (times == 0)).view(np.uint8), cv2.MORPH_OPEN, _SQUARE)
-    often &= cv2.dilate(black, _SQUARE, iterations=_RIM) == 0
-    if not often.any():
-        return depth
-    seen = np.sort(np.where(known, stack, np.inf)[:, often], 0)      # (N, holes)
-    last, rank = times[often] - 1, np.arange(seen.shape[1])
+    black = np.zeros(filled.shape, np.uint8)
+    black.reshape(-1)[holes[times == 0]] = 1
+    black = cv2.dilate(cv2.morphologyEx(black, cv2.MORPH_OPEN, _SQUARE), _SQUARE, iterations=_RIM)
+    often = (2 * times > len(seen) + 1) & (black.reshape(-1).take(holes) == 0)
+    holes, last = holes[often], times[often] - 1
+    seen = np.sort(np.where(known[:, often], seen[:, often], np.inf), 0)
+    rank = np.arange(len(holes))
     low, high = seen[0], seen[last, rank]
     one = high - low <= _APART + _APART_SQUARE * low * low
-    filled[often] = np.where(one, 0.5 * (seen[last // 2, rank] + seen[(last + 1) // 2, rank]),
-                             filled[often])
+    middle = 0.5 * (seen[last // 2, rank] + seen[(last + 1) // 2, rank])
+    flat[holes[one]] = middle[one]
     return filled
 
 
