@@ -55,7 +55,8 @@ class DistanceFields:
         return steps, half, np.array([low for _, low, _ in self._fields]).reshape(-1, 3) + half
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
-                gone: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+                gone: np.ndarray | None = None,
+                moving: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """
         Find the point closest to each link at each time.
 
@@ -63,6 +64,7 @@ class DistanceFields:
         :param T_base_link: (T, L, 4, 4) float64 of the links in `link_names`, in that order.
         :param gone: (N,) int, time from which on each point is not there any more (0 for never
             there, T for always); None when all stay.
+        :param moving: (L,) bool, the links to look at; None for all.
         :return: distances (T, L) float32 [m], negative inside, inf where nothing is within
             reach; index of the closest point (T, L) int32, -1 there.
         """
@@ -77,10 +79,12 @@ class DistanceFields:
             else np.ascontiguousarray(gone, np.int32)[cubes.order]
         T_link_base = _inverses(T_base_link)
 
-        for link, (field, box) in enumerate(zip(self._fields, self.swept(T_base_link))):
+        boxes = self.swept(T_base_link)
+        for link in range(links) if moving is None else np.flatnonzero(moving):
             field_lookup.closest(
-                cubes.points, gone, cubes.near(*box), cubes.starts, cubes.centers, cubes.radii,
-                T_link_base[link], *field, np.float32(self.reach), distance[link], index[link])
+                cubes.points, gone, cubes.near(*boxes[link]), cubes.starts, cubes.centers,
+                cubes.radii, T_link_base[link], *self._fields[link], np.float32(self.reach),
+                distance[link], index[link])
         known = index >= 0
         index[known] = cubes.order[index[known]]
         return distance.T, index.T

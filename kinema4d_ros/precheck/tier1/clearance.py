@@ -87,7 +87,7 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
     def tracks(of: ScenePoints, gone: np.ndarray, there: np.ndarray,
                again: np.ndarray) -> tuple[Track, ...]:
         found = _tracks(of, robot.times, T_base_link, moves, speeds, link_sigma,
-                        *fields.closest(of.cubes, T_base_link, gone))
+                        *fields.closest(of.cubes, T_base_link, gone, moves))
         if not again.any():
             return found
         part = of.only(again)
