@@ -13,6 +13,7 @@ from kinema4d_ros.types import RobotRollout
 
 _STILL = 2e-4       # [m] change of the gap between two frames that is not a motion
 _SMALLEST = 3e-3    # [m] change of the gap over a whole motion that counts
+_CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T     # which end of a box along each axis
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class Fingers:
             if box is None:
                 continue
             T_palm_finger = self._T_palm_base @ robot.T_base_link[:, index[link]]
-            choice = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing='ij'), -1)
-            local = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
-            of_fingers.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], local)
-                              + T_palm_finger[:, None, :3, 3])
-        corners = np.stack(of_fingers)                           # (fingers, T, 8, 3)
-        centers = corners.mean(2)
+            local = np.asarray(box)[_CORNERS, [0, 1, 2]][:, None, None]
+            turns = T_palm_finger[:, :3, :3]
+            of_fingers.append((local[..., 0] * turns[..., 0] + local[..., 2] * turns[..., 2])
+                              + local[..., 1] * turns[..., 1] + T_palm_finger[:, :3, 3])
+        corners = np.stack(of_fingers, axis=1)                   # (8, fingers, T, 3)
+        centers = corners.mean(0)
         spread = centers - centers.mean(0)
         size = np.linalg.norm(spread, axis=-1).sum(0)
         # How the fingers move against each other says the axis best; a gripper that never moves
@@ -75,22 +76,20 @@ class Fingers:
         self.axis = np.linalg.svd(change, full_matrices=False)[2][0]
         upper_side = (centers @ self.axis).mean(1) > (centers.mean(0) @ self.axis).mean()
         distance = np.linalg.norm(centers, axis=-1).mean(1)
-        corners = corners[[int(np.where(side, distance, -1).argmax())
-                           for side in (~upper_side, upper_side)]]
-        centers = corners.mean(2)
-        along = corners @ self.axis                              # (2, T, 8)
-        self.lower, self.upper = along[0].max(1), along[1].min(1)
+        sides = [int(np.where(side, distance, -1).argmax()) for side in (~upper_side, upper_side)]
+        corners, centers = corners[:, sides], centers[sides]
+        along = corners @ self.axis                              # (8, 2, T)
+        low, high = along.min(0), along.max(0)
+        self.lower, self.upper = high[0], low[1]
         self.gap = np.maximum(self.upper - self.lower, 0.0)
-        self.lower_thickness = self.lower - along[0].min(1)
-        self.upper_thickness = along[1].max(1) - self.upper
+        self.lower_thickness, self.upper_thickness = self.lower - low[0], high[1] - self.upper
         # The space between: across the axis it is what all fingers cover, frame by frame.
         reach = centers.mean((0, 1)) - self.axis * (centers.mean((0, 1)) @ self.axis)
         length = np.linalg.norm(reach)
         reach = reach / length if length > 1e-6 else np.linalg.svd(self.axis[None])[2][1]
         self._across = np.stack([reach, np.cross(self.axis, reach)])          # (2, 3)
-        across = corners @ self._across.T                        # (2, T, 8, 2)
-        self._low = across.min(2).max(0)
-        self._high = across.max(2).min(0)
+        across = corners @ self._across.T                        # (8, 2, T, 2)
+        self._low, self._high = across.min(0).max(0), across.max(0).min(0)
 
     def motions(self) -> list[GapMotion]:
         """Return when the gap closes and opens, in order of time."""

@@ -241,6 +241,8 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
     count = 0
     for t in range(len(poses)):
         T = poses[t]
+        if t and np.array_equal(T, poses[t - 1]):      # it holds still
+            continue
         for n in range(len(place)):       # on its own, so that it is computed many at a time
             x, y, z = points[0, n], points[1, n], points[2, n]
             a = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel
