@@ -146,8 +146,9 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
                              center, sigmas, prior, _WIDEST, weights)
     counts = count_pixels(live, pinhole, surface, links, T, sigmas, _SLACK, len(link_names))
     found = []
+    of_link, of_edge = _by_link(links, len(link_names)), _by_link(outline_links, len(link_names))
     for link in np.flatnonzero(counts[:, 0] + counts[:, 2] >= _LINK_FEWEST).tolist():
-        own, edge = np.flatnonzero(links == link), np.flatnonzero(outline_links == link)
+        own, edge = of_link[link], of_edge[link]
         its_surface = surface.take(own, axis=0)
         middle = its_surface.mean(axis=0)
         moved = T[:, :3] @ middle + T[:, 3]
@@ -175,6 +176,12 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         (sx, sy, sz), angle, float(in_image.mean()), distance, np.vstack([T, [0, 0, 0, 1]]),
         math.sqrt(float(np.linalg.eigvalsh(covariance[:3, :3])[-1])),
         math.sqrt(float(np.linalg.eigvalsh(covariance[3:, 3:])[-1])), tuple(found))
+
+
+def _by_link(links: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return for each of `count` links which (N,) are of it, ascending."""
+    order = np.argsort(links, kind='stable')
+    return np.split(order, np.searchsorted(links[order], np.arange(1, count)))
 
 
 def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float) -> np.ndarray:

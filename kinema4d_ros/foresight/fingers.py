@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numba
 import numpy as np
 
 from kinema4d_ros.camera.points import inside_box
@@ -115,17 +116,20 @@ class Fingers:
             along the fingers and beside them.
         :return: (...) bool.
         """
-        T = self._T_palm_base[frame]
-        local = points @ T[:3, :3].T + T[:3, 3]
-        along = local @ self.axis
-        across = local @ self._across.T
-        middle = 0.5 * (self.lower[frame] + self.upper[frame])
-        half = 0.5 * (self.gap[frame] if gap is None else gap)
-        inside = np.abs(along - middle) <= half
-        wide = np.broadcast_to(np.asarray(margin, np.float64), 2)
-        inside &= ((across >= self._low[frame] - wide)
-                   & (across <= self._high[frame] + wide)).all(-1)
+        inside: np.ndarray = self._between(points.reshape(-1, 3), [frame], margin, gap).reshape(
+            points.shape[:-1])
         return inside
+
+    def _between(self, points: np.ndarray, frames: slice | list[int],
+                 margin: float | tuple[float, float], gap: float | None = None) -> np.ndarray:
+        """Return which points (N, 3) are between the fingers in any of some frames, (N,) bool."""
+        wide = np.broadcast_to(np.asarray(margin, np.float64), 2)
+        gaps = self.gap[frames] if gap is None else np.full(1, float(gap))
+        return _between(
+            np.ascontiguousarray(points, np.float64), self._T_palm_base[frames],
+            np.vstack([self.axis, self._across]),
+            0.5 * (self.lower[frames] + self.upper[frames]), 0.5 * gaps,
+            self._low[frames] - wide, self._high[frames] + wide)
 
     def around(self, motion: GapMotion) -> np.ndarray:
         """Return a box around all places between the fingers as they move, (2, 3) [m] base."""
@@ -138,9 +142,7 @@ class Fingers:
         """Return which points (..., 3) are between the fingers at any time of their closing."""
         near = inside_box(points.reshape(-1, 3), *self.around(motion))
         close = points.reshape(-1, 3)[near]
-        found = np.zeros(len(close), bool)
-        for frame in range(motion.first, motion.last + 1):
-            found |= self.between(close, frame, margin=0.003)
+        found = self._between(close, slice(motion.first, motion.last + 1), 0.003)
         touched = np.zeros(points.shape[:-1], bool)
         touched.reshape(-1)[near[found]] = True
         return touched
@@ -199,3 +201,31 @@ def _lattice(steps: int) -> tuple[np.ndarray, ...]:
     """Return the coordinates of points that fill the unit cube, each (steps^3,)."""
     unit = (np.arange(steps) + 0.5) / steps
     return tuple(axis.ravel() for axis in np.meshgrid(unit, unit, unit, indexing='ij'))
+
+
+@numba.njit(cache=True, nogil=True)
+def _between(points: np.ndarray, T_palm_base: np.ndarray, axes: np.ndarray, middle: np.ndarray,
+             half: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """
+    Return which points (N, 3) are between fingers at any of their poses (F, 4, 4), (N,) bool.
+
+    :param axes: (3, 3) along which the fingers close, along them, and beside them; palm frame.
+    :param middle: (F,) of the gap along the first axis, and `half` of its width.
+    :param low: (F, 2) ends along the others, and `high`.
+    """
+    found = np.zeros(len(points), np.bool_)
+    for f in range(len(T_palm_base)):
+        T = T_palm_base[f]
+        for n in range(len(points)):
+            if found[n]:
+                continue
+            x, y, z = points[n]
+            a = T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]
+            b = T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]
+            c = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
+            along = a * axes[0, 0] + b * axes[0, 1] + c * axes[0, 2]
+            reach = a * axes[1, 0] + b * axes[1, 1] + c * axes[1, 2]
+            beside = a * axes[2, 0] + b * axes[2, 1] + c * axes[2, 2]
+            found[n] = abs(along - middle[f]) <= half[f] and low[f, 0] <= reach <= high[f, 0] \
+                and low[f, 1] <= beside <= high[f, 1]
+    return found

@@ -206,11 +206,13 @@ class DistanceFields:
         """
         steps, half, middle = self._extents
         turns = T_base_link[..., :3, :3]
-        centers = (turns @ middle[..., None])[..., 0] + T_base_link[..., :3, 3]
         # What is looked up differs from the true distance by less than the diagonal of a cell or
         # two.
         reach = half - np.maximum(rim - 3 * steps, 0.0)
-        around = (np.abs(turns) @ reach[..., None])[..., 0] + _ROUNDING
+        centers, around = T_base_link[..., :3, 3].copy(), np.full(turns.shape[:-1], _ROUNDING)
+        for k in range(3):      # not as matrices: there are very many, which are very small
+            centers += turns[..., k] * middle[:, k, None]
+            around += np.abs(turns[..., k]) * reach[:, k, None]
         return np.stack([(centers - around).min(0), (centers + around).max(0)], axis=1)
 
 
