@@ -129,21 +129,22 @@ def _normal(right: np.ndarray, down: np.ndarray,
 
 
 @numba.njit(cache=True, nogil=True)
-def outline_of(link_id: np.ndarray, stride: int, top: int,
-               bottom: int) -> tuple[np.ndarray, np.ndarray]:
+def outline_of(link_id: np.ndarray, stride: int,
+               box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """
     Return every `stride`-th pixel of the robot's outline, and which way is out of it.
 
     :param link_id: (H, W) int16, -1 where the robot is not.
-    :param top: row that it begins in, and `bottom` the one after its last.
+    :param box: that the robot is in: left, top, width, height [px].
     :return: (N, 2) int64 column and row, (N, 2) float64 unit vectors in the image (u, v).
     """
     height, width = link_id.shape
-    most = height * width // stride + 1
+    left, top, wide, high = box
+    most = wide * high // stride + 1
     pixels, away = np.empty((most, 2), np.int64), np.empty((most, 2))
     count, seen = 0, 0
-    for v in range(max(top, 3), min(bottom, height - 3)):
-        for u in range(3, width - 3):
+    for v in range(max(top, 3), min(top + high, height - 3)):
+        for u in range(max(left, 3), min(left + wide, width - 3)):
             if link_id[v, u] < 0 or (link_id[v - 1, u] >= 0 and link_id[v + 1, u] >= 0
                                      and link_id[v, u - 1] >= 0 and link_id[v, u + 1] >= 0):
                 continue
