@@ -146,9 +146,8 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
                              center, sigmas, prior, _WIDEST, weights)
     counts = count_pixels(live, pinhole, surface, links, T, sigmas, _SLACK, len(link_names))
     found = []
-    of_link, of_edge = _by_link(links, len(link_names)), _by_link(outline_links, len(link_names))
     for link in np.flatnonzero(counts[:, 0] + counts[:, 2] >= _LINK_FEWEST).tolist():
-        own, edge = of_link[link], of_edge[link]
+        own, edge = np.flatnonzero(links == link), np.flatnonzero(outline_links == link)
         its_surface = surface.take(own, axis=0)
         middle = its_surface.mean(axis=0)
         moved = T[:, :3] @ middle + T[:, 3]
@@ -159,11 +158,11 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         seen = T_link[:, :3] @ middle + T_link[:, 3]
         agree, _, far, _ = counts[link]
         step = seen - moved
-        apart = float(np.linalg.norm(step))
+        apart = math.sqrt(step @ step)
         along = step / apart if apart > 0 else np.array([0.0, 0.0, 1.0])
         found.append(LinkAgreement(
             link_names[link], int((agree + far) * stride ** 2), float(agree / (agree + far)),
-            float(np.linalg.norm(seen - middle)), apart,
+            math.sqrt((seen - middle) @ (seen - middle)), apart,
             math.sqrt(float(along @ known[:3, :3] @ along))))
     moved = surface @ T[:, :3].T + T[:, 3]
     way = moved - surface
@@ -176,12 +175,6 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         (sx, sy, sz), angle, float(in_image.mean()), distance, np.vstack([T, [0, 0, 0, 1]]),
         math.sqrt(float(np.linalg.eigvalsh(covariance[:3, :3])[-1])),
         math.sqrt(float(np.linalg.eigvalsh(covariance[3:, 3:])[-1])), tuple(found))
-
-
-def _by_link(links: np.ndarray, count: int) -> list[np.ndarray]:
-    """Return for each of `count` links which (N,) are of it, ascending."""
-    order = np.argsort(links, kind='stable')
-    return np.split(order, np.searchsorted(links[order], np.arange(1, count)))
 
 
 def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float) -> np.ndarray:

@@ -267,7 +267,7 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
 
 def _inverses(T_base_link: np.ndarray) -> np.ndarray:
     """Return T_link_base (L, T, 4, 4) float32 of rigid poses (T, L, 4, 4) float64."""
-    turns = np.moveaxis(T_base_link[..., :3, :3], (0, 1, 2, 3), (1, 0, 3, 2))
+    turns = T_base_link[..., :3, :3].transpose(1, 0, 3, 2)
     out = np.zeros((T_base_link.shape[1], T_base_link.shape[0], 4, 4), np.float32)
     out[..., :3, :3] = turns
     out[..., :3, 3] = -(turns @ np.swapaxes(T_base_link[..., :3, 3:], 0, 1))[..., 0]
