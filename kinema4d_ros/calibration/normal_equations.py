@@ -56,7 +56,7 @@ class FrameEvidence:
         """Sample a rendered frame."""
         rendered = int((link_id >= 0).sum())
         outline_stride = max(1, int(3 * math.sqrt(rendered)) // _OUTLINE_SAMPLES)
-        pixels, away = outline_of(link_id, outline_stride, 0, len(link_id))
+        pixels, away = outline_of(link_id, outline_stride, (0, 0, *link_id.shape[::-1]))
         mask = (link_id >= 0).astype(np.float32)
         expected = rendered_crossings(mask, pixels, away)
         outline = pointmap[pixels[:, 1], pixels[:, 0]].astype(np.float64)

@@ -58,7 +58,7 @@ def image_agreement(image: np.ndarray, link_id: np.ndarray, explained: float) ->
     scale = -(-image.shape[1] // _WIDTH)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     small = np.ascontiguousarray(link_id[::scale, ::scale])
-    pixels, away = outline_of(small, 1, 0, len(small))
+    pixels, away = outline_of(small, 1, (0, 0, small.shape[1], len(small)))
     if len(pixels) < _FEWEST:
         return ImageAgreement(len(pixels), (0.0, 0.0), 0.0, 0.0)
     step = -(-len(pixels) // _SAMPLES)

@@ -129,21 +129,22 @@ def _normal(right: np.ndarray, down: np.ndarray,
 
 
 @numba.njit(cache=True, nogil=True)
-def outline_of(link_id: np.ndarray, stride: int, top: int,
-               bottom: int) -> tuple[np.ndarray, np.ndarray]:
+def outline_of(link_id: np.ndarray, stride: int,
+               box: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
     """
     Return every `stride`-th pixel of the robot's outline, and which way is out of it.
 
     :param link_id: (H, W) int16, -1 where the robot is not.
-    :param top: row that it begins in, and `bottom` the one after its last.
+    :param box: that the robot is in: left, top, width, height [px].
     :return: (N, 2) int64 column and row, (N, 2) float64 unit vectors in the image (u, v).
     """
     height, width = link_id.shape
-    most = height * width // stride + 1
+    left, top, wide, high = box
+    most = wide * high // stride + 1
     pixels, away = np.empty((most, 2), np.int64), np.empty((most, 2))
     count, seen = 0, 0
-    for v in range(max(top, 3), min(bottom, height - 3)):
-        for u in range(3, width - 3):
+    for v in range(max(top, 3), min(top + high, height - 3)):
+        for u in range(max(left, 3), min(left + wide, width - 3)):
             if link_id[v, u] < 0 or (link_id[v - 1, u] >= 0 and link_id[v + 1, u] >= 0
                                      and link_id[v, u - 1] >= 0 and link_id[v, u + 1] >= 0):
                 continue
@@ -165,7 +166,7 @@ def outline_of(link_id: np.ndarray, stride: int, top: int,
     return pixels[:count], away[:count]
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals: np.ndarray,
              outline: np.ndarray, away: np.ndarray, start: np.ndarray, center: np.ndarray,
              noise: np.ndarray, prior: np.ndarray, widest: float,
@@ -187,41 +188,24 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
     :return: (3, 4) T_seen_rendered in the camera frame, and (6, 6) covariance of shift [m] and
         turn [rad] about the center.
     """
-    height, width = live.shape
+    width = live.shape[1]
     fx, fy, cx, cy = pinhole
     T = start.copy()
     total, J = np.zeros(6), np.empty(6)
     H, g = np.zeros((6, 6)), np.zeros(6)
+    points, faces = surface.T.copy(), normals.T.copy()
     for step in range(_ITERATIONS):
         H[:], g[:] = 0.0, 0.0
         for k in range(6):
             H[k, k] = 1.0 / prior[k] ** 2
             g[k] = -total[k] / prior[k] ** 2
         limit_now = widest * 0.5 ** step
+        at, turned, errors, strength = _compared(live, pinhole, T, points, faces, noise, limit_now,
+                                                 weights[0])
         for n in range(len(surface)):
-            px, py, pz = _moved(T, surface[n])
-            if pz <= _NEAREST:
-                continue
-            u, v = int(np.floor(fx * px / pz + cx + 0.5)), int(np.floor(fy * py / pz + cy + 0.5))
-            if not (0 <= u < width and 0 <= v < height):
-                continue
-            z = live[v, u]
-            if not 0.0 < z < _FARTHEST:
-                continue
-            mx, my, mz = _turned(T, normals[n])
-            x, y = (u - cx) / fx, (v - cy) / fy
-            along = mx * x + my * y + mz
-            if abs(along) < _FLATTEST:
-                continue
-            depth_sigma = noise[0] + noise[1] * pz * pz
-            sigma = np.sqrt((depth_sigma * along) ** 2 + noise[2] ** 2)
-            error = mx * (x * z - px) + my * (y * z - py) + mz * (z - pz)
-            limit = max(limit_now, _FADES * sigma)
-            if abs(error) >= limit:
-                continue
-            weight = (1 - (error / limit) ** 2) ** 2 / sigma ** 2 * weights[0]
-            _observe(H, g, J, px - center[0], py - center[1], pz - center[2], mx, my, mz, error,
-                     weight)
+            if strength[n] > 0.0:
+                _observe(H, g, J, at[0, n] - center[0], at[1, n] - center[1], at[2, n] - center[2],
+                         turned[0, n], turned[1, n], turned[2, n], errors[n], strength[n])
         for n in range(len(outline)):
             px, py, pz = _moved(T, outline[n])
             if pz <= _NEAREST:
@@ -247,6 +231,47 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
         if step >= _FEWEST_ITERATIONS and np.abs(change).max() < _SETTLED:
             break
     return T, np.linalg.inv(H)
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def _compared(live: np.ndarray, pinhole: np.ndarray, T: np.ndarray, points: np.ndarray,
+              faces: np.ndarray, noise: np.ndarray, widest: float, share: float
+              ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Compare moved points (3, N) with the depth, in loops that compute many of them at a time.
+
+    :param faces: (3, N) their normals.
+    :param share: independent observations that each stands for.
+    :return: where they are and their normals there, each (3, N), how much farther the depth is
+        along these (N,) [m], and its weight (N,).
+    """
+    height, width = live.shape
+    fx, fy, cx, cy = pinhole
+    count = points.shape[1]
+    flat, place, seen = live.reshape(-1), np.empty(count, np.int32), np.empty(count)
+    at, turned, rays = np.empty((3, count)), np.empty((3, count)), np.empty((2, count))
+    errors, strength = np.empty(count), np.empty(count)
+    for n in range(count):
+        x, y, z = _moved(T, (points[0, n], points[1, n], points[2, n]))
+        u, v = np.floor(fx * x / z + cx + 0.5), np.floor(fy * y / z + cy + 0.5)
+        inside = (z > _NEAREST) & (0 <= u) & (u < width) & (0 <= v) & (v < height)
+        place[n] = np.int32(v) * np.int32(width) + np.int32(u) if inside else -1
+        at[0, n], at[1, n], at[2, n] = x, y, z
+        rays[0, n], rays[1, n] = (u - cx) / fx, (v - cy) / fy
+    for n in range(count):
+        seen[n] = flat[place[n]] if place[n] >= 0 else 0.0
+    for n in range(count):
+        x, y, z, far = rays[0, n], rays[1, n], at[2, n], seen[n]
+        mx, my, mz = _turned(T, (faces[0, n], faces[1, n], faces[2, n]))
+        along, depth_sigma = mx * x + my * y + mz, noise[0] + noise[1] * z * z
+        sigma = np.sqrt((depth_sigma * along) ** 2 + noise[2] ** 2)
+        error = mx * (x * far - at[0, n]) + my * (y * far - at[1, n]) + mz * (far - z)
+        limit = max(widest, _FADES * sigma)
+        counts = (far > 0.0) & (far < _FARTHEST) & (abs(along) >= _FLATTEST) & (abs(error) < limit)
+        weight = (1 - (error / limit) ** 2) ** 2 / sigma ** 2 * share
+        turned[0, n], turned[1, n], turned[2, n], errors[n] = mx, my, mz, error
+        strength[n] = weight if counts else 0.0
+    return at, turned, errors, strength
 
 
 @numba.njit(cache=True, nogil=True, inline='always')

@@ -122,7 +122,7 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
     :param calibration: standard deviation of the camera's place [m] and orientation [rad].
     """
     mask = (link_id >= 0).view(np.uint8)
-    rendered, (_, top, _, rows_high) = cv2.countNonZero(mask), cv2.boundingRect(mask)
+    rendered = cv2.countNonZero(mask)
     stride = max(1, int(math.sqrt(rendered / _SAMPLES)))
     live = np.ascontiguousarray(live, np.float32)
     surface, normals, links = surface_of(pointmap, link_id, stride)
@@ -130,7 +130,7 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         return _nothing(rendered)
     perimeter = max(1, int(3 * math.sqrt(rendered)))
     outline_stride = max(1, perimeter // _OUTLINE_SAMPLES)
-    pixels, away = outline_of(link_id, outline_stride, top, top + rows_high)
+    pixels, away = outline_of(link_id, outline_stride, cv2.boundingRect(mask))
     columns, rows = pixels.T
     outline, outline_links = pointmap[rows, columns].astype(np.float64), link_id[rows, columns]
     pinhole = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
@@ -158,11 +158,11 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         seen = T_link[:, :3] @ middle + T_link[:, 3]
         agree, _, far, _ = counts[link]
         step = seen - moved
-        apart = float(np.linalg.norm(step))
+        apart = math.sqrt(step @ step)
         along = step / apart if apart > 0 else np.array([0.0, 0.0, 1.0])
         found.append(LinkAgreement(
             link_names[link], int((agree + far) * stride ** 2), float(agree / (agree + far)),
-            float(np.linalg.norm(seen - middle)), apart,
+            math.sqrt((seen - middle) @ (seen - middle)), apart,
             math.sqrt(float(along @ known[:3, :3] @ along))))
     moved = surface @ T[:, :3].T + T[:, 3]
     way = moved - surface

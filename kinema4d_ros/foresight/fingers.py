@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numba
 import numpy as np
 
 from kinema4d_ros.camera.points import inside_box
@@ -13,6 +14,7 @@ from kinema4d_ros.types import RobotRollout
 
 _STILL = 2e-4       # [m] change of the gap between two frames that is not a motion
 _SMALLEST = 3e-3    # [m] change of the gap over a whole motion that counts
+_CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T     # which end of a box along each axis
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ class Fingers:
             if box is None:
                 continue
             T_palm_finger = self._T_palm_base @ robot.T_base_link[:, index[link]]
-            choice = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing='ij'), -1)
-            local = np.asarray(box)[choice.reshape(-1, 3), [0, 1, 2]]
-            of_fingers.append(np.einsum('tij,cj->tci', T_palm_finger[:, :3, :3], local)
-                              + T_palm_finger[:, None, :3, 3])
-        corners = np.stack(of_fingers)                           # (fingers, T, 8, 3)
-        centers = corners.mean(2)
+            local = np.asarray(box)[_CORNERS, [0, 1, 2]][:, None, None]
+            turns = T_palm_finger[:, :3, :3]
+            of_fingers.append((local[..., 0] * turns[..., 0] + local[..., 2] * turns[..., 2])
+                              + local[..., 1] * turns[..., 1] + T_palm_finger[:, :3, 3])
+        corners = np.stack(of_fingers, axis=1)                   # (8, fingers, T, 3)
+        centers = corners.mean(0)
         spread = centers - centers.mean(0)
         size = np.linalg.norm(spread, axis=-1).sum(0)
         # How the fingers move against each other says the axis best; a gripper that never moves
@@ -75,22 +77,20 @@ class Fingers:
         self.axis = np.linalg.svd(change, full_matrices=False)[2][0]
         upper_side = (centers @ self.axis).mean(1) > (centers.mean(0) @ self.axis).mean()
         distance = np.linalg.norm(centers, axis=-1).mean(1)
-        corners = corners[[int(np.where(side, distance, -1).argmax())
-                           for side in (~upper_side, upper_side)]]
-        centers = corners.mean(2)
-        along = corners @ self.axis                              # (2, T, 8)
-        self.lower, self.upper = along[0].max(1), along[1].min(1)
+        sides = [int(np.where(side, distance, -1).argmax()) for side in (~upper_side, upper_side)]
+        corners, centers = corners[:, sides], centers[sides]
+        along = corners @ self.axis                              # (8, 2, T)
+        low, high = along.min(0), along.max(0)
+        self.lower, self.upper = high[0], low[1]
         self.gap = np.maximum(self.upper - self.lower, 0.0)
-        self.lower_thickness = self.lower - along[0].min(1)
-        self.upper_thickness = along[1].max(1) - self.upper
+        self.lower_thickness, self.upper_thickness = self.lower - low[0], high[1] - self.upper
         # The space between: across the axis it is what all fingers cover, frame by frame.
         reach = centers.mean((0, 1)) - self.axis * (centers.mean((0, 1)) @ self.axis)
         length = np.linalg.norm(reach)
         reach = reach / length if length > 1e-6 else np.linalg.svd(self.axis[None])[2][1]
         self._across = np.stack([reach, np.cross(self.axis, reach)])          # (2, 3)
-        across = corners @ self._across.T                        # (2, T, 8, 2)
-        self._low = across.min(2).max(0)
-        self._high = across.max(2).min(0)
+        across = corners @ self._across.T                        # (8, 2, T, 2)
+        self._low, self._high = across.min(0).max(0), across.max(0).min(0)
 
     def motions(self) -> list[GapMotion]:
         """Return when the gap closes and opens, in order of time."""
@@ -116,17 +116,20 @@ class Fingers:
             along the fingers and beside them.
         :return: (...) bool.
         """
-        T = self._T_palm_base[frame]
-        local = points @ T[:3, :3].T + T[:3, 3]
-        along = local @ self.axis
-        across = local @ self._across.T
-        middle = 0.5 * (self.lower[frame] + self.upper[frame])
-        half = 0.5 * (self.gap[frame] if gap is None else gap)
-        inside = np.abs(along - middle) <= half
-        wide = np.broadcast_to(np.asarray(margin, np.float64), 2)
-        inside &= ((across >= self._low[frame] - wide)
-                   & (across <= self._high[frame] + wide)).all(-1)
+        inside: np.ndarray = self._between(points.reshape(-1, 3), [frame], margin, gap).reshape(
+            points.shape[:-1])
         return inside
+
+    def _between(self, points: np.ndarray, frames: slice | list[int],
+                 margin: float | tuple[float, float], gap: float | None = None) -> np.ndarray:
+        """Return which points (N, 3) are between the fingers in any of some frames, (N,) bool."""
+        wide = np.broadcast_to(np.asarray(margin, np.float64), 2)
+        gaps = self.gap[frames] if gap is None else np.full(1, float(gap))
+        return _between(
+            np.ascontiguousarray(points, np.float64), self._T_palm_base[frames],
+            np.vstack([self.axis, self._across]),
+            0.5 * (self.lower[frames] + self.upper[frames]), 0.5 * gaps,
+            self._low[frames] - wide, self._high[frames] + wide)
 
     def around(self, motion: GapMotion) -> np.ndarray:
         """Return a box around all places between the fingers as they move, (2, 3) [m] base."""
@@ -139,9 +142,7 @@ class Fingers:
         """Return which points (..., 3) are between the fingers at any time of their closing."""
         near = inside_box(points.reshape(-1, 3), *self.around(motion))
         close = points.reshape(-1, 3)[near]
-        found = np.zeros(len(close), bool)
-        for frame in range(motion.first, motion.last + 1):
-            found |= self.between(close, frame, margin=0.003)
+        found = self._between(close, slice(motion.first, motion.last + 1), 0.003)
         touched = np.zeros(points.shape[:-1], bool)
         touched.reshape(-1)[near[found]] = True
         return touched
@@ -200,3 +201,31 @@ def _lattice(steps: int) -> tuple[np.ndarray, ...]:
     """Return the coordinates of points that fill the unit cube, each (steps^3,)."""
     unit = (np.arange(steps) + 0.5) / steps
     return tuple(axis.ravel() for axis in np.meshgrid(unit, unit, unit, indexing='ij'))
+
+
+@numba.njit(cache=True, nogil=True)
+def _between(points: np.ndarray, T_palm_base: np.ndarray, axes: np.ndarray, middle: np.ndarray,
+             half: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """
+    Return which points (N, 3) are between fingers at any of their poses (F, 4, 4), (N,) bool.
+
+    :param axes: (3, 3) along which the fingers close, along them, and beside them; palm frame.
+    :param middle: (F,) of the gap along the first axis, and `half` of its width.
+    :param low: (F, 2) ends along the others, and `high`.
+    """
+    found = np.zeros(len(points), np.bool_)
+    for f in range(len(T_palm_base)):
+        T = T_palm_base[f]
+        for n in range(len(points)):
+            if found[n]:
+                continue
+            x, y, z = points[n]
+            a = T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]
+            b = T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]
+            c = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
+            along = a * axes[0, 0] + b * axes[0, 1] + c * axes[0, 2]
+            reach = a * axes[1, 0] + b * axes[1, 1] + c * axes[1, 2]
+            beside = a * axes[2, 0] + b * axes[2, 1] + c * axes[2, 2]
+            found[n] = abs(along - middle[f]) <= half[f] and low[f, 0] <= reach <= high[f, 0] \
+                and low[f, 1] <= beside <= high[f, 1]
+    return found

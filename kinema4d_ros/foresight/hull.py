@@ -11,7 +11,10 @@ GRID = 0.004      # [m] a hull is made of points this far apart
 
 def hull_planes(points: np.ndarray) -> np.ndarray | None:
     """Return outward planes (F, 4) of the hull of points (N, 3) [m]; None when they are flat."""
-    _, one = np.unique(np.round(points / GRID).astype(int), axis=0, return_index=True)
+    places = np.round(points / GRID).astype(int)
+    order = np.lexsort(places.T[::-1])      # a place's first point comes first
+    places = places[order]
+    one = order[np.append(True, (places[1:] != places[:-1]).any(axis=1))[:len(order)]]
     try:
         planes: np.ndarray = ConvexHull(points[one]).equations
     except (QhullError, ValueError):      # flat, or too few points

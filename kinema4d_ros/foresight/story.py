@@ -369,8 +369,8 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
 
     :param scene: with one view or more that measures depth.
     """
-    best, most = None, -1
-    for view in scene.measuring:
+    best, most, views = None, -1, scene.measuring
+    for view in views:
         story = Story(view, seen_from(
             robot, camera=view.seen.camera, others=(), T_base_camera=np.repeat(
                 view.seen.T_base_camera[None], len(robot.times), axis=0)), settings,
@@ -381,7 +381,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
             1 if EventKind.CLOSED_ON_NOTHING in kinds else 2
         if tells > most:
             best, most = story, tells
-        if tells == 2 or (tells == 1 and not story.closes_on(scene)):
+        if tells == 2 or view is views[-1] or (tells == 1 and not story.closes_on(scene)):
             break
     if best is None:
         raise ObservationError('no view of the scene has depth, so nothing can be foreseen')

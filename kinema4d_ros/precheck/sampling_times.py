@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from kinema4d_ros.precheck.verdict import not_checked
-from kinema4d_ros.robot import box_corners, ForwardKinematics, Robot, sample_trajectory
+from kinema4d_ros.robot import ForwardKinematics, Robot, sample_trajectory
 from kinema4d_ros.types import Finding, JointTrajectory
 
 _FEWEST, _MOST = 33, 2000
@@ -24,14 +24,13 @@ def kinematics_of(robot: Robot) -> ForwardKinematics:
 
 
 def sampling_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],
-                   travel: float, surfaces: Mapping[str, np.ndarray],
+                   travel: float, boxes: Mapping[str, np.ndarray],
                    ) -> tuple[np.ndarray, tuple[Finding, ...]]:
     """
     Return evenly spaced times at which to sample the motion, (T,) float64 [s], 33 to 2000.
 
     :param travel: [m] how far any point of a link moves between two samples, at most.
-    :param surfaces: vertices (V, 3) [m] of the links that have a shape, link frame; the corners
-        of the boxes around these do as well, and are found faster.
+    :param boxes: corners (8, 3) [m] of boxes around the links that have a shape, link frame.
     :return: the times, and a finding that forbids a PASS where 2000 samples are too few.
     """
     duration = trajectory.duration
@@ -45,7 +44,7 @@ def sampling_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str
     even = even[(even == 0.0) | (np.abs(even - doubles) > _SAME * duration)]
     times = np.union1d(even, trajectory.times)
     motion = sample_trajectory(trajectory, robot, times, start)
-    step = _farthest_steps(kinematics_of(robot)(motion.positions), robot, surfaces)
+    step = _farthest_steps(kinematics_of(robot)(motion.positions), robot, boxes)
     speed = (step / np.diff(times)).max() if len(times) > 1 else 0.0
     count = int(max(np.ceil(speed * duration / travel - 1e-6) + 1, _FEWEST))
     found = () if count <= _MOST else (not_checked(
@@ -56,7 +55,7 @@ def sampling_times(trajectory: JointTrajectory, robot: Robot, start: Mapping[str
 
 
 def _farthest_steps(T_base_link: np.ndarray, robot: Robot,
-                    surfaces: Mapping[str, np.ndarray]) -> np.ndarray:
+                    boxes: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     Return how far the farthest point of any link moves in each step, (T - 1,) [m].
 
@@ -66,7 +65,7 @@ def _farthest_steps(T_base_link: np.ndarray, robot: Robot,
     steps = np.diff(T_base_link[:, :, :3], axis=0)                 # (T - 1, L, 3, 4)
     corners = np.zeros((len(robot.link_names), 8, 3))              # a frame is its origin
     for link, name in enumerate(robot.link_names):
-        if len(surfaces.get(name, ())):
-            corners[link] = box_corners(surfaces[name])
+        if name in boxes:
+            corners[link] = boxes[name]
     ways = corners @ np.swapaxes(steps[..., :3], -1, -2) + steps[..., None, :, 3]
     return np.sqrt(ways[..., 0] ** 2 + ways[..., 1] ** 2 + ways[..., 2] ** 2).max(axis=(1, 2))

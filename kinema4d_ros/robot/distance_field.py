@@ -55,7 +55,8 @@ class DistanceFields:
         return steps, half, np.array([low for _, low, _ in self._fields]).reshape(-1, 3) + half
 
     def closest(self, points_base: np.ndarray | PointCubes, T_base_link: np.ndarray,
-                gone: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+                gone: np.ndarray | None = None,
+                moving: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """
         Find the point closest to each link at each time.
 
@@ -63,6 +64,7 @@ class DistanceFields:
         :param T_base_link: (T, L, 4, 4) float64 of the links in `link_names`, in that order.
         :param gone: (N,) int, time from which on each point is not there any more (0 for never
             there, T for always); None when all stay.
+        :param moving: (L,) bool, the links to look at; None for all.
         :return: distances (T, L) float32 [m], negative inside, inf where nothing is within
             reach; index of the closest point (T, L) int32, -1 there.
         """
@@ -77,10 +79,12 @@ class DistanceFields:
             else np.ascontiguousarray(gone, np.int32)[cubes.order]
         T_link_base = _inverses(T_base_link)
 
-        for link, (field, box) in enumerate(zip(self._fields, self.swept(T_base_link))):
+        boxes = self.swept(T_base_link)
+        for link in range(links) if moving is None else np.flatnonzero(moving):
             field_lookup.closest(
-                cubes.points, gone, cubes.near(*box), cubes.starts, cubes.centers, cubes.radii,
-                T_link_base[link], *field, np.float32(self.reach), distance[link], index[link])
+                cubes.points, gone, cubes.near(*boxes[link]), cubes.starts, cubes.centers,
+                cubes.radii, T_link_base[link], *self._fields[link], np.float32(self.reach),
+                distance[link], index[link])
         known = index >= 0
         index[known] = cubes.order[index[known]]
         return distance.T, index.T
@@ -202,11 +206,13 @@ class DistanceFields:
         """
         steps, half, middle = self._extents
         turns = T_base_link[..., :3, :3]
-        centers = (turns @ middle[..., None])[..., 0] + T_base_link[..., :3, 3]
         # What is looked up differs from the true distance by less than the diagonal of a cell or
         # two.
         reach = half - np.maximum(rim - 3 * steps, 0.0)
-        around = (np.abs(turns) @ reach[..., None])[..., 0] + _ROUNDING
+        centers, around = T_base_link[..., :3, 3].copy(), np.full(turns.shape[:-1], _ROUNDING)
+        for k in range(3):      # not as matrices: there are very many, which are very small
+            centers += turns[..., k] * middle[:, k, None]
+            around += np.abs(turns[..., k]) * reach[:, k, None]
         return np.stack([(centers - around).min(0), (centers + around).max(0)], axis=1)
 
 
@@ -261,7 +267,7 @@ def _distances(mesh: LinkMesh, low: np.ndarray, spacing: float, cells: np.ndarra
 
 def _inverses(T_base_link: np.ndarray) -> np.ndarray:
     """Return T_link_base (L, T, 4, 4) float32 of rigid poses (T, L, 4, 4) float64."""
-    turns = np.moveaxis(T_base_link[..., :3, :3], (0, 1, 2, 3), (1, 0, 3, 2))
+    turns = T_base_link[..., :3, :3].transpose(1, 0, 3, 2)
     out = np.zeros((T_base_link.shape[1], T_base_link.shape[0], 4, 4), np.float32)
     out[..., :3, :3] = turns
     out[..., :3, 3] = -(turns @ np.swapaxes(T_base_link[..., :3, 3:], 0, 1))[..., 0]

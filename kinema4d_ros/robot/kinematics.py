@@ -3,7 +3,7 @@
 """Forward kinematics of every link over a whole trajectory, by KDL."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import PyKDL
@@ -35,9 +35,21 @@ class ForwardKinematics:
         self._tree = kdl_tree(robot)
         index = {link: i for i, link in enumerate(robot.link_names)}
         parents = {joint.child: joint for joint in robot.joints.values()}
-        self._steps = [_Step(self._segment(parents[link]), parents[link],
-                             index[parents[link].parent], robot)
-                       for link in robot.link_names[1:]]
+        joints = [parents[link] for link in robot.link_names[1:]]
+        self._parents = [index[joint.parent] for joint in joints]
+        segments = [self._segment(joint) for joint in joints]
+        self._zero = np.array([matrix_of_frame(each.pose(0.0)) for each in segments]).reshape(
+            -1, 4, 4)
+        self._turning = _Joints(robot, joints, lambda type: type not in (
+            JointType.FIXED, JointType.PRISMATIC))
+        self._sliding = _Joints(robot, joints, lambda type: type is JointType.PRISMATIC)
+        self._axes = np.array([list(segments[of].getJoint().JointAxis())
+                               for of in self._sliding.steps]).reshape(-1, 3)
+        # Rodrigues about an axis through an origin: R = I + sin K + (1 - cos) K K, all of it
+        # multiplied with the frame at zero once, so that a pose is A + sin B + (1 - cos) C.
+        turns = [_turn_of(segments[of].getJoint(), self._zero[of]) for of in self._turning.steps]
+        self._sine = np.array([sine for sine, _ in turns]).reshape(-1, 4, 4)
+        self._versine = np.array([versine for _, versine in turns]).reshape(-1, 4, 4)
         self._compare_with_solver()
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
@@ -59,8 +71,16 @@ class ForwardKinematics:
                                   f'{positions[t, j]}, not a finite number')
         out = np.empty((len(positions), len(self.robot.link_names), 4, 4))
         out[:, 0] = np.eye(4)
-        for i, step in enumerate(self._steps, start=1):
-            np.matmul(out[:, step.parent], step.transforms(positions), out=out[:, i])
+        T_parent_child = np.repeat(self._zero[None], len(positions), axis=0)
+        if len(turning := self._turning.steps):
+            q = self._turning.of(positions)[..., None, None]
+            T_parent_child[:, turning] = (self._zero[turning] + np.sin(q) * self._sine
+                                          + 2.0 * np.sin(0.5 * q) ** 2 * self._versine)
+        if len(sliding := self._sliding.steps):
+            places = T_parent_child[..., :3, 3]
+            places[:, sliding] += self._sliding.of(positions)[..., None] * self._axes
+        for i, parent in enumerate(self._parents):
+            np.matmul(out[:, parent], T_parent_child[:, i], out=out[:, i + 1])
         return out
 
     def _segment(self, joint: Joint) -> PyKDL.Segment:
@@ -127,39 +147,29 @@ def drive(robot: Robot, joint: Joint) -> tuple[float, float, int]:
     return offset, factor, robot.joint_names.index(joint.name)
 
 
-class _Step:
-    """One segment: ``T_parent_child(q)`` for many q from what KDL says of it."""
+class _Joints:
+    """Joints of some types: which steps of the kinematics they are, and what drives them."""
 
-    def __init__(self, segment: PyKDL.Segment, joint: Joint, parent: int, robot: Robot) -> None:
-        self.parent = parent
-        self._zero = matrix_of_frame(segment.pose(0.0))      # (4, 4)
-        self._type = joint.type
-        if joint.type is JointType.FIXED:
-            return
-        self._offset, self._factor, self._index = drive(robot, joint)
-        kdl_joint = segment.getJoint()
-        axis = np.array(list(kdl_joint.JointAxis()))
-        if joint.type is JointType.PRISMATIC:
-            self._axis = axis
-            return
-        # Rodrigues about `axis` through `origin`: R = I + sin K + (1 - cos) K K, all of it
-        # multiplied with the frame at zero once, so that a pose is A + sin B + (1 - cos) C.
-        origin = np.array(list(kdl_joint.JointOrigin()))
-        cross = np.zeros((4, 4))
-        cross[:3, :3] = [[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]]
-        relative = self._zero.copy()
-        relative[:3, 3] -= origin
-        self._sine = cross @ relative
-        self._versine = cross @ self._sine
+    def __init__(self, robot: Robot, joints: Sequence[Joint],
+                 is_one: Callable[[JointType], bool]) -> None:
+        self.steps = [step for step, joint in enumerate(joints) if is_one(joint.type)]
+        driven = [drive(robot, joints[step]) for step in self.steps]
+        self._offset = np.array([offset for offset, _, _ in driven])
+        self._factor = np.array([factor for _, factor, _ in driven])
+        self._index = [index for _, _, index in driven]
 
-    def transforms(self, positions: np.ndarray) -> np.ndarray:
-        """Return T_parent_child, (T, 4, 4), or (4, 4) for a fixed joint."""
-        if self._type is JointType.FIXED:
-            return self._zero
-        q = self._offset + self._factor * positions[:, self._index]
-        if self._type is JointType.PRISMATIC:
-            out = np.repeat(self._zero[None], len(q), axis=0)
-            out[:, :3, 3] += q[:, None] * self._axis
-            return out
-        return (self._zero + np.sin(q)[:, None, None] * self._sine
-                + (2.0 * np.sin(0.5 * q) ** 2)[:, None, None] * self._versine)
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """Return the positions of these (T, N) by those of the robot's joints (T, J)."""
+        driven: np.ndarray = self._offset + self._factor * positions[:, self._index]
+        return driven
+
+
+def _turn_of(joint: PyKDL.Joint, zero: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what sine and 1 - cosine of a joint's angle are multiplied with, each (4, 4)."""
+    axis, origin = np.array(list(joint.JointAxis())), np.array(list(joint.JointOrigin()))
+    cross = np.zeros((4, 4))
+    cross[:3, :3] = [[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]]
+    relative = zero.copy()
+    relative[:3, 3] -= origin
+    sine = cross @ relative
+    return sine, cross @ sine

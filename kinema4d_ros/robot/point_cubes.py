@@ -37,11 +37,8 @@ class PointCubes:
 
     def within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return which of the given points are in a box, corners (3,) [m], ascending."""
-        cubes = self.near(low, high)
-        places = np.concatenate([np.empty(0, int), *map(
-            np.arange, self.starts[cubes], self.starts[cubes + 1])])
-        points = self.points[places]
-        return np.sort(self.order[places[((points >= low) & (points <= high)).all(axis=1)]])
+        return np.sort(_within(self.points, self.order, self.starts, self.near(low, high),
+                               np.asarray(low, np.float64), np.asarray(high, np.float64)))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -57,6 +54,20 @@ def _near(centers: np.ndarray, radii: np.ndarray, low: np.ndarray, high: np.ndar
             found[count] = n
             count += 1
     return found[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _within(points: np.ndarray, order: np.ndarray, starts: np.ndarray, cubes: np.ndarray,
+            low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Return which of the given points in some cubes are in a box."""
+    found, count = np.empty(len(order), np.int64), 0
+    for cube in cubes:
+        for n in range(starts[cube], starts[cube + 1]):
+            x, y, z = points[n]
+            if low[0] <= x <= high[0] and low[1] <= y <= high[1] and low[2] <= z <= high[2]:
+                found[count] = order[n]
+                count += 1
+    return found[:count].copy()
 
 
 @numba.njit(cache=True, nogil=True)

@@ -59,7 +59,7 @@ def join(found: np.ndarray, age: np.ndarray, at: np.ndarray, other: np.ndarray,
         found[n] = whole
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model='numpy')
 def places_of(points_base: np.ndarray, T_camera_base: np.ndarray, pinhole: np.ndarray, width: int,
               height: int) -> tuple[np.ndarray, np.ndarray]:
     """
@@ -71,16 +71,15 @@ def places_of(points_base: np.ndarray, T_camera_base: np.ndarray, pinhole: np.nd
     places, distance = np.empty(len(points_base), np.int32), np.empty(len(points_base))
     T = T_camera_base
     fx, fy, cx, cy = pinhole
+    xs, ys, zs = points_base.T.copy()      # each on its own: many are computed at a time
     for n in range(len(points_base)):
-        x, y, z = points_base[n]
+        x, y, z = xs[n], ys[n], zs[n]
         far = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
-        places[n], distance[n] = -1, far
-        if not far > 0.0:
-            continue
         u = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]) / far * fx + cx
         v = (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]) / far * fy + cy
-        if -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5:
-            places[n] = int(np.floor(v + 0.5)) * width + int(np.floor(u + 0.5))
+        inside = (far > 0.0) & (-0.5 <= u) & (u < width - 0.5) & (-0.5 <= v) & (v < height - 0.5)
+        at = np.int32(np.floor(v + 0.5)) * np.int32(width) + np.int32(np.floor(u + 0.5))
+        places[n], distance[n] = at if inside else -1, far
     return places, distance
 
 
@@ -99,26 +98,27 @@ def knowledge(places: np.ndarray, distance: np.ndarray, seen_to: np.ndarray,
     :param tolerance: [m] behind a surface that still counts as the surface.
     """
     found, old = np.zeros(len(places), np.uint8), np.zeros(len(places), np.float32)
-    width = hidden.shape[1]
+    # Places in flat images, without a division to find row and column.
+    young, before, robot, ages = (remembered.reshape(-1), stale.reshape(-1), hidden.reshape(-1),
+                                  age.reshape(-1))
     for n in range(len(places)):
-        if places[n] < 0:
+        at = places[n]
+        if at < 0:
             found[n] = 2
             continue
         far, seen = distance[n], seen_to[n]
         # NaN compares false: what was not measured is not seen.
         if far <= seen + tolerance:
             continue
-        row, column = places[n] // width, places[n] % width
-        if far <= remembered[row, column] + tolerance:
-            found[n], old[n] = 1, age[row, column]
+        if far <= young[at] + tolerance:
+            found[n], old[n] = 1, ages[at]
         elif seen != seen:
             found[n] = 6
-        elif not hidden[row, column]:
+        elif not robot[at]:
             found[n] = 5
-        elif far <= stale[row, column] + tolerance:
-            found[n], old[n] = 4, age[row, column]
-        elif remembered[row, column] == remembered[row, column] \
-                or stale[row, column] == stale[row, column]:
+        elif far <= before[at] + tolerance:
+            found[n], old[n] = 4, ages[at]
+        elif young[at] == young[at] or before[at] == before[at]:
             found[n] = 5      # behind what was seen there before the robot came
         else:
             found[n] = 3

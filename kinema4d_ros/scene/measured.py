@@ -200,15 +200,13 @@ def _looked_through(depth: np.ndarray, often: np.ndarray, places: np.ndarray,
     :param pixels: to each side that count as around.
     """
     height, width = depth.shape
-    found = np.empty(len(places), np.float32)
+    found, flat, enough = np.empty(len(places), np.float32), depth.reshape(-1), often.reshape(-1)
     for n in range(len(places)):
-        found[n] = np.nan
-        v, u = places[n] // width, places[n] % width
-        if places[n] < 0 or not often[v, u]:
+        at = places[n]
+        found[n] = flat[at] if at >= 0 and enough[at] else np.nan
+        if found[n] == found[n] or not pixels or at < 0 or not enough[at]:
             continue
-        found[n] = depth[v, u]
-        if found[n] == found[n] or not pixels:
-            continue
+        v, u = at // width, at % width
         nearest = np.float32(np.inf)
         for row in range(max(v - pixels, 0), min(v + pixels + 1, height)):
             for column in range(max(u - pixels, 0), min(u + pixels + 1, width)):

@@ -88,7 +88,7 @@ class DepthTiles:
     @property
     def is_empty(self) -> bool:
         """Whether it shows no point at all."""
-        tiles = np.arange(len(self._bounds))
+        tiles = np.flatnonzero(self._bounds[:, 0] <= self._bounds[:, 3])
         return not any(len(self._pixels(tiles[first:first + _SOME], _EVERYWHERE.reshape(1, 6)))
                        for first in range(0, len(tiles), _SOME))
 

@@ -45,7 +45,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     :return: the object, or None when nothing that could be carried was found.
     """
     center = np.median(points[touched], axis=0)
-    near = _length(points[..., :2] - center[:2]) <= largest
+    near = _near(points, center, points.dtype.type(largest))
     rows, columns = np.nonzero(near)
     # Work in the window of what is near: cheap, and far things cannot matter.
     window = (slice(max(rows.min() - 3, 0), rows.max() + 4),
@@ -75,6 +75,17 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     whole = np.zeros(touched.shape, bool)
     whole[window] = _with_foot(local, mask, height)
     return Segment(whole, float(height))
+
+
+@numba.njit(cache=True, nogil=True)
+def _near(points: np.ndarray, center: np.ndarray, reach: float) -> np.ndarray:
+    """Return which pixels see a point that is not farther from the center on the level."""
+    near = np.empty(points.shape[:2], np.bool_)
+    for v in range(points.shape[0]):
+        for u in range(points.shape[1]):
+            x, y = points[v, u, 0] - center[0], points[v, u, 1] - center[1]
+            near[v, u] = np.sqrt(x * x + y * y) <= reach
+    return near
 
 
 def find_graspable(points: np.ndarray, touched: np.ndarray, largest: float) -> Segment | None:
@@ -232,11 +243,16 @@ def _stands_on(points: np.ndarray, mask: np.ndarray, height: float,
 
     :param pixel: [m] size of a pixel at the object.
     """
-    outside = ~fill_holes(mask)
-    distance, (row, column) = distance_transform_edt(outside, return_indices=True)
     far = max(2.0, _BESIDE / pixel)
+    left, top, wide, high = cv2.boundingRect(mask.view(np.uint8))
+    rim = int(far) + 1
+    window = (slice(max(top - rim, 0), top + high + rim),
+              slice(max(left - rim, 0), left + wide + rim))
+    local = points[window]
+    distance, (row, column) = distance_transform_edt(~fill_holes(mask)[window],
+                                                     return_indices=True)
     ring = (distance > 0.5 * far) & (distance <= far)
-    beside, edge = points[ring], points[row[ring], column[ring]]
+    beside, edge = local[ring], local[row[ring], column[ring]]
     with np.errstate(invalid='ignore'):
         level = np.abs(beside[:, 2] - height) <= _LEVEL_MARGIN
         below = (beside[:, 2] < height - _LEVEL_MARGIN) \
@@ -248,7 +264,7 @@ def _stands_on(points: np.ndarray, mask: np.ndarray, height: float,
     with np.errstate(invalid='ignore'):
         ground = ~mask & (np.abs(points[..., 2] - height) <= _LEVEL_MARGIN)
     label = connected(points, ground)
-    numbers = label[ring][level]
+    numbers = label[window][ring][level]
     ground = label == np.bincount(numbers[numbers > 0]).argmax()
     size, area = _spread(points[ground])
     if size < _LEAST_GROUND or area < 1.2 * _spread(points[mask])[1]:
@@ -258,8 +274,8 @@ def _stands_on(points: np.ndarray, mask: np.ndarray, height: float,
 
 def _spread(points: np.ndarray) -> tuple[float, float]:
     """Return the shorter side [m] and the area [m^2] of what horizontal points span."""
-    (_, sides, _) = cv2.minAreaRect(points[:, :2].astype(np.float32))
-    return min(sides), cv2.contourArea(cv2.convexHull(points[:, :2].astype(np.float32)))
+    hull = cv2.convexHull(points[:, :2].astype(np.float32))
+    return min(cv2.minAreaRect(hull)[1]), cv2.contourArea(hull)
 
 
 def fill_holes(mask: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from kinema4d_ros.precheck import RobotChecker, PrecheckSettings, Tier0Settings,
 from kinema4d_ros.precheck import sampling_times as module
 from kinema4d_ros.precheck.sampling_times import sampling_times
 from kinema4d_ros.precheck.tier1.carried import check_carried
-from kinema4d_ros.robot import load_meshes, Robot
+from kinema4d_ros.robot import box_corners, load_meshes, Robot
 from kinema4d_ros.simulator import with_finger_boxes
 from kinema4d_ros.types import FindingCode, JointTrajectory, Severity
 
@@ -73,9 +73,9 @@ def test_a_link_that_turns_moves_as_far_as_its_end():
         <origin xyz="0.45 0 0"/><geometry><box size="0.9 0.02 0.02"/></geometry></visual></link>
         <joint name="turn" type="continuous"><parent link="base"/><child link="pole"/>
         <axis xyz="0 0 1"/><limit effort="1" velocity="9"/></joint></robot>''')
-    surfaces = {name: mesh.vertices for name, mesh in load_meshes(robot).items()}
+    boxes = {name: box_corners(mesh.vertices) for name, mesh in load_meshes(robot).items()}
     turn = JointTrajectory(('turn',), np.array([0.0, 2.0]), np.array([[0.0], [1.5]]))
-    times, _ = sampling_times(turn, robot, {'turn': 0.0}, 0.02, surfaces)
+    times, _ = sampling_times(turn, robot, {'turn': 0.0}, 0.02, boxes)
     assert 0.9 * 1.5 / (len(times) - 1) <= 0.02 < 0.9 * 1.5 / (len(times) - 3)
     assert len(sampling_times(turn, robot, {'turn': 0.0}, 0.02, {})[0]) == 33    # the origin rests
 

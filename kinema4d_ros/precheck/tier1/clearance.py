@@ -80,14 +80,14 @@ def measure_clearance(scene: ScenePoints, robot: RobotRollout, fields: DistanceF
     there = gone.copy()
     gone[again] = 0
     names = tuple(np.array(fields.link_names)[moves].tolist())
-    speeds = [_speed(robot, robot.link_names.index(name)) for name in names]
+    speeds = _speeds(robot, np.array(index)[moves])
 
     link_sigma = None if robot.link_sigma is None else robot.link_sigma[:, index]
 
     def tracks(of: ScenePoints, gone: np.ndarray, there: np.ndarray,
                again: np.ndarray) -> tuple[Track, ...]:
         found = _tracks(of, robot.times, T_base_link, moves, speeds, link_sigma,
-                        *fields.closest(of.cubes, T_base_link, gone))
+                        *fields.closest(of.cubes, T_base_link, gone, moves))
         if not again.any():
             return found
         part = of.only(again)
@@ -215,11 +215,11 @@ def _tracks(scene: ScenePoints, times: np.ndarray, T_base_link: np.ndarray, move
                        poses[:, link]) for link, speed in enumerate(speeds))
 
 
-def _speed(robot: RobotRollout, link: int) -> np.ndarray:
-    """Return the speed of a link's origin in each frame, (T,) [m/s], against the frame before."""
-    place = robot.T_base_link[:, link, :3, 3]
-    step = np.linalg.norm(np.diff(place, axis=0), axis=1)
+def _speeds(robot: RobotRollout, links: np.ndarray) -> list[np.ndarray]:
+    """Return the speed of links' origins in each frame, (T,) [m/s], against the frame before."""
+    places = robot.T_base_link[:, links][..., :3, 3]
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=2).T
     time = np.diff(robot.times)
-    speed = np.zeros(len(step) + 1)
-    np.divide(step, time, out=speed[1:], where=time > 0)
-    return speed
+    speeds = np.zeros((len(links), len(time) + 1))
+    np.divide(steps, time, out=speeds[:, 1:], where=time > 0)
+    return list(speeds)

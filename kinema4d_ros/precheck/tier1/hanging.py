@@ -42,14 +42,15 @@ def check_hanging(points: ScenePoints, robot: RobotRollout, moving: MovingBody,
     :param gone: (N,) frame from which each point of the scene is no longer there.
     """
     body, planes = moving.body, moving.body.planes
-    if planes is None or not len(frames) or not len(points):
+    if planes is None or not len(frames) or not len(points) \
+            or np.ptp(body.vertices[:, :2], axis=0).max() < _LONG:
         return None
     first, fingers = int(frames[0]) - 1, Fingers(robot)
     grip, axis = fingers.middle_base(first), fingers.axis_base(first)
     lever = moving.center(first) - grip
     sideways = np.cross(axis, lever)
     length = abs(float(np.cross(axis, [0.0, 0.0, 1.0]) @ lever))     # across the line, level
-    if length < _BY_AN_END or np.ptp(body.vertices[:, :2], axis=0).max() < _LONG:
+    if length < _BY_AN_END:
         return None
     sign = -np.sign(sideways[2])      # so that its middle goes down
     R = Rotation.from_rotvec(sign * _HANGS * axis).as_matrix()  # noqa: N806

@@ -241,6 +241,8 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
     count = 0
     for t in range(len(poses)):
         T = poses[t]
+        if t and np.array_equal(T, poses[t - 1]):      # it holds still
+            continue
         for n in range(len(place)):       # on its own, so that it is computed many at a time
             x, y, z = points[0, n], points[1, n], points[2, n]
             a = (T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3] - low[0]) / voxel
@@ -326,24 +328,28 @@ def chamfer(unknown: np.ndarray, voxel: float) -> np.ndarray:
     """
     nx, ny, nz = unknown.shape
     # With a border of voxels that are far from anything there is no end of the grid to look for.
-    padded = np.full((nx + 2, ny + 2, nz + 2), np.float32(2e3))
-    padded[1:-1, 1:-1, 1:-1] = np.where(unknown, np.float32(1e3), np.float32(0.0))
-    flat = padded.reshape(-1)
-    before, step = np.empty(13, np.int64), np.empty(13, np.float32)
-    count = 0
-    for a in range(-1, 2):
-        for b in range(-1, 2):
-            for c in range(-1, 2):
-                if count < 13:      # of the 26 neighbours those that come before
-                    before[count] = (a * (ny + 2) + b) * (nz + 2) + c
-                    step[count] = voxel * np.float32(np.sqrt(a * a + b * b + c * c))
-                    count += 1
-    for n in range(len(flat)):
-        if 0 < flat[n] < 2e3:
-            for k in range(13):
-                flat[n] = min(flat[n], flat[n + before[k]] + step[k])
-    for n in range(len(flat) - 1, -1, -1):
-        if 0 < flat[n] < 2e3:
-            for k in range(13):
-                flat[n] = min(flat[n], flat[n - before[k]] + step[k])
-    return padded[1:-1, 1:-1, 1:-1].copy()
+    far = np.full((nx + 2, ny + 2, nz + 2), np.float32(2e3))
+    far[1:-1, 1:-1, 1:-1] = np.where(unknown, np.float32(1e3), np.float32(0.0))
+    edge = voxel * np.float32(1.0)
+    face, corner = voxel * np.float32(np.sqrt(2.0)), voxel * np.float32(np.sqrt(3.0))
+    for way in (1, -1):       # from the first voxel to the last, and back
+        for a in range(1, nx + 1):
+            i = a if way > 0 else nx + 1 - a
+            for b in range(1, ny + 1):
+                j = b if way > 0 else ny + 1 - b
+                row = far[i, j]
+                for di, dj in ((1, 1), (1, 0), (1, -1), (0, 1)):
+                    beside = far[i - way * di, j - way * dj]
+                    straight, aslant = (face, corner) if di and dj else (edge, face)
+                    for k in range(1, nz + 1):       # on its own: many at a time
+                        row[k] = min(row[k], beside[k] + straight,
+                                     min(beside[k - 1], beside[k + 1]) + aslant)
+                shorter = 0
+                for k in range(1, nz + 1):
+                    shorter += row[k - way] + edge < row[k]
+                if not shorter:      # along the row, which is one after the other
+                    continue
+                for c in range(1, nz + 1):
+                    k = c if way > 0 else nz + 1 - c
+                    row[k] = min(row[k], row[k - way] + edge)
+    return far[1:-1, 1:-1, 1:-1].copy()
