@@ -13,11 +13,13 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from kinema4d_ros.camera.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
+from kinema4d_ros.camera.pixels import (check_depth, check_size, ENCODINGS, image_to_array,
+                                        to_metres, to_rgb)
 from kinema4d_ros.errors import ObservationError
 
 __all__ = ['array_to_image', 'check_size', 'compressed_depth_message', 'compressed_message',
-           'compressed_to_array', 'depth_to_metres', 'fill', 'image_to_array', 'rgb_image']
+           'compressed_to_array', 'depth_as_sent', 'depth_to_metres', 'fill', 'image_to_array',
+           'rgb_image']
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -64,15 +66,22 @@ def depth_to_metres(message: Image | CompressedImage) -> np.ndarray:
     16UC1 (and mono16) counts millimetres with 0 for unknown, 32FC1 is in metres; a CompressedImage
     is 16 bit PNG or image_transport's compressedDepth.
     """
-    if isinstance(message, CompressedImage):
-        if 'compressedDepth' in message.format:
-            values = _compressed_depth(message)
-        else:
-            values = compressed_to_array(message)
-        encoding = message.format
-    else:
+    return to_metres(depth_as_sent(message))
+
+
+def depth_as_sent(message: Image | CompressedImage) -> np.ndarray:
+    """
+    Return a depth image as `depth_to_metres` takes it, in the numbers that were sent.
+
+    :return: (H, W) uint16 [mm], 0 and 65535 where unknown, or float32 [m]; read-only.
+    """
+    if not isinstance(message, CompressedImage):
         values, encoding = image_to_array(message), message.encoding
-    return to_metres(values, encoding)
+    else:
+        is_depth, encoding = 'compressedDepth' in message.format, message.format
+        values = _compressed_depth(message) if is_depth else compressed_to_array(message)
+    check_depth(values, encoding)
+    return values
 
 
 def array_to_image(array: np.ndarray, header: Header, encoding: str = 'rgb8') -> Image:

@@ -31,7 +31,7 @@ _FROM_DRIVERS: dict[str, tuple[str, int, int | None]] = {
                            ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB))}}
 _READ = {**{name: (*of, _TO_RGB.get(name)) for name, of in ENCODINGS.items()}, **_FROM_DRIVERS}
 _COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
-_SATURATED = 65535        # of uint16: more than it can hold, or a driver's word for "nothing"
+SATURATED = 65535         # of uint16: more than it can hold, or a driver's word for "nothing"
 _DEPTH = ('16UC1', 'mono16', '32FC1')
 
 
@@ -94,7 +94,7 @@ def to_rgb(pixels: np.ndarray, encoding: str) -> np.ndarray:
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
 
 
-def to_metres(values: np.ndarray, encoding: str) -> np.ndarray:
+def to_metres(values: np.ndarray, encoding: str = '') -> np.ndarray:
     """
     Return a depth image (REP-118) as (H, W) float32 [m] along optical z, NaN where unknown.
 
@@ -105,15 +105,20 @@ def to_metres(values: np.ndarray, encoding: str) -> np.ndarray:
     :param encoding: for the message.
     :raises ObservationError: it is no depth image.
     """
-    if values.dtype == np.uint16 and values.ndim == 2:
+    check_depth(values, encoding)
+    if values.dtype == np.uint16:
         metres = values.astype(np.float32)
         metres *= np.float32(0.001)
-        metres[(values == 0) | (values == _SATURATED)] = np.nan
+        metres[(values == 0) | (values == SATURATED)] = np.nan
         return metres
-    if values.dtype != np.float32:
+    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
+
+
+def check_depth(values: np.ndarray, encoding: str) -> None:
+    """Refuse what is no depth image, neither (H, W) uint16 nor float32."""
+    if values.dtype != np.float32 and not (values.dtype == np.uint16 and values.ndim == 2):
         raise ObservationError(
             f'a depth image is needed, got encoding {encoding!r}; use one of {", ".join(_DEPTH)}')
-    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
 
 
 def check_size(width: int, height: int) -> None:
