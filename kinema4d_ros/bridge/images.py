@@ -8,7 +8,6 @@ import struct
 import sys
 from array import array as byte_array
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -38,6 +37,8 @@ def compressed_to_array(message: CompressedImage) -> np.ndarray:
     if pixels.dtype != np.uint8:
         raise ObservationError(
             f'compressed colour image with {pixels.dtype} channels; only 8 bit are supported')
+    import cv2
+
     # image_transport names the channel order that was handed to the codec after 'compressed';
     # a codec takes it for BGR, so a file made from RGB comes back in RGB order already.
     if 'compressed rgb' in message.format:
@@ -120,6 +121,8 @@ def compressed_message(image: np.ndarray, header: Header, quality: int = 90) -> 
         raise ObservationError(
             f'a compressed image takes an array (H, W, 3) of uint8, got {image.shape} of '
             f'{image.dtype}')
+    import cv2
+
     message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
     fill(message.data, _encode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
                                cv2.IMWRITE_JPEG_QUALITY, quality))
@@ -176,6 +179,8 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
 
 def _decode(data: memoryview | byte_array[int]) -> np.ndarray:
     """Return the pixels as stored: (H, W) or (H, W, C), uint8 or uint16, colour in BGR order."""
+    import cv2
+
     encoded = np.frombuffer(data, np.uint8)
     _check_header(encoded)
     # Unchanged: neither colour conversion nor rotation by EXIF, which would break calibration.
@@ -212,6 +217,8 @@ def _check_header(encoded: np.ndarray) -> None:
 
 def _encode(suffix: str, pixels: np.ndarray, *options: int) -> np.ndarray:
     """Return the bytes of an image file, (N,) uint8."""
+    import cv2
+
     done, encoded = cv2.imencode(suffix, pixels, options)
     if not done:
         raise ObservationError(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from kinema4d_ros.camera.pixels import SATURATED, to_metres
@@ -57,6 +56,8 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     often = np.flatnonzero(times > (len(seen) + 1) // 2)
     if not len(often):
         return filled
+    import cv2
+
     # what has no depth in any image, and the rim of it, which may show what is behind
     black = np.zeros(filled.shape, np.uint8)
     black.reshape(-1)[holes[times == 0]] = 1
