@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
@@ -74,6 +73,8 @@ def _filled(message: PointCloud2, points: np.ndarray, colors: np.ndarray | None)
 
 def _interleave(points: np.ndarray, colors: np.ndarray | None, packed: np.ndarray) -> bool:
     """Write points (H, W, 3) and colours to `packed` (H, W, 4) float32; are all finite."""
+    import cv2
+
     points = np.ascontiguousarray(points, np.float32)
     # OpenCV's colour conversions are the quickest way to interleave 3 channels with a fourth.
     cv2.cvtColor(points, cv2.COLOR_RGB2RGBA, dst=packed)

@@ -8,16 +8,17 @@ import struct
 import sys
 from array import array as byte_array
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from kinema4d_ros.camera.pixels import check_size, ENCODINGS, image_to_array, to_metres, to_rgb
+from kinema4d_ros.camera.pixels import (check_depth, check_size, ENCODINGS, image_to_array,
+                                        to_metres, to_rgb)
 from kinema4d_ros.errors import ObservationError
 
 __all__ = ['array_to_image', 'check_size', 'compressed_depth_message', 'compressed_message',
-           'compressed_to_array', 'depth_to_metres', 'fill', 'image_to_array', 'rgb_image']
+           'compressed_to_array', 'depth_as_sent', 'depth_to_metres', 'fill', 'image_to_array',
+           'rgb_image']
 
 
 def compressed_to_array(message: CompressedImage) -> np.ndarray:
@@ -36,6 +37,8 @@ def compressed_to_array(message: CompressedImage) -> np.ndarray:
     if pixels.dtype != np.uint8:
         raise ObservationError(
             f'compressed colour image with {pixels.dtype} channels; only 8 bit are supported')
+    import cv2
+
     # image_transport names the channel order that was handed to the codec after 'compressed';
     # a codec takes it for BGR, so a file made from RGB comes back in RGB order already.
     if 'compressed rgb' in message.format:
@@ -64,15 +67,22 @@ def depth_to_metres(message: Image | CompressedImage) -> np.ndarray:
     16UC1 (and mono16) counts millimetres with 0 for unknown, 32FC1 is in metres; a CompressedImage
     is 16 bit PNG or image_transport's compressedDepth.
     """
-    if isinstance(message, CompressedImage):
-        if 'compressedDepth' in message.format:
-            values = _compressed_depth(message)
-        else:
-            values = compressed_to_array(message)
-        encoding = message.format
-    else:
+    return to_metres(depth_as_sent(message))
+
+
+def depth_as_sent(message: Image | CompressedImage) -> np.ndarray:
+    """
+    Return a depth image as `depth_to_metres` takes it, in the numbers that were sent.
+
+    :return: (H, W) uint16 [mm], 0 and 65535 where unknown, or float32 [m]; read-only.
+    """
+    if not isinstance(message, CompressedImage):
         values, encoding = image_to_array(message), message.encoding
-    return to_metres(values, encoding)
+    else:
+        is_depth, encoding = 'compressedDepth' in message.format, message.format
+        values = _compressed_depth(message) if is_depth else compressed_to_array(message)
+    check_depth(values, encoding)
+    return values
 
 
 def array_to_image(array: np.ndarray, header: Header, encoding: str = 'rgb8') -> Image:
@@ -111,6 +121,8 @@ def compressed_message(image: np.ndarray, header: Header, quality: int = 90) -> 
         raise ObservationError(
             f'a compressed image takes an array (H, W, 3) of uint8, got {image.shape} of '
             f'{image.dtype}')
+    import cv2
+
     message = CompressedImage(header=header, format='rgb8; jpeg compressed bgr8')
     fill(message.data, _encode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
                                cv2.IMWRITE_JPEG_QUALITY, quality))
@@ -167,6 +179,8 @@ def _compressed_depth(message: CompressedImage) -> np.ndarray:
 
 def _decode(data: memoryview | byte_array[int]) -> np.ndarray:
     """Return the pixels as stored: (H, W) or (H, W, C), uint8 or uint16, colour in BGR order."""
+    import cv2
+
     encoded = np.frombuffer(data, np.uint8)
     _check_header(encoded)
     # Unchanged: neither colour conversion nor rotation by EXIF, which would break calibration.
@@ -203,6 +217,8 @@ def _check_header(encoded: np.ndarray) -> None:
 
 def _encode(suffix: str, pixels: np.ndarray, *options: int) -> np.ndarray:
     """Return the bytes of an image file, (N,) uint8."""
+    import cv2
+
     done, encoded = cv2.imencode(suffix, pixels, options)
     if not done:
         raise ObservationError(

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from kinema4d_ros.errors import CameraError
@@ -177,6 +176,7 @@ class CameraCalibration:
         self._check(image)
         if self._maps is None:
             return image
+        import cv2
         return cv2.remap(image, *self._maps[:2], cv2.INTER_LINEAR)
 
     def rectify_depth(self, depth: np.ndarray) -> np.ndarray:
@@ -190,6 +190,7 @@ class CameraCalibration:
         self._check(depth)
         if self._maps is None:
             return depth
+        import cv2
         map_x, map_y, along_z = self._maps
         return along_z * cv2.remap(np.asarray(depth, np.float32), map_x, map_y, cv2.INTER_NEAREST,
                                    borderMode=cv2.BORDER_CONSTANT, borderValue=float('nan'))
@@ -207,6 +208,7 @@ class CameraCalibration:
         R = np.reshape(self.R, (3, 3)) if any(self.R) else np.eye(3)
         if not any(self.D) and raw == rectified and not self.K[1] and np.array_equal(R, np.eye(3)):
             return None
+        import cv2
         K = raw.K
         K[0, 1] = self.K[1] / max(self.binning_x, 1)
         size = (raw.width, raw.height)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
+
+from kinema4d_ros.camera.pixels import SATURATED, to_metres
 
 MOST_IMAGES = 8        # that are looked at together
 _APART = 0.015         # [m] depths of one surface differ by less, at the camera
@@ -35,8 +36,8 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     at least 3 px wide: its rim shows now a hole and now what is behind. What is measured stays.
 
     :param depth: (H, W) float32 [m]; NaN, 0 and infinite for a hole. Not changed.
-    :param others: of the same camera at the same place within a moment, each (H, W) float32 [m];
-        no more than the first 7 are looked at.
+    :param others: of the same camera at the same place within a moment, each (H, W) float32 [m],
+        or uint16 [mm] as a camera sends them; no more than the first 7 are looked at.
     :raises ValueError: an image has another size.
     """
     for other in others:
@@ -48,27 +49,36 @@ def fill_flicker(depth: np.ndarray, others: Sequence[np.ndarray]) -> np.ndarray:
     filled = np.array(depth, np.float32, order='C')
     flat = filled.reshape(-1)
     holes = np.flatnonzero(~_is_known(flat))
-    seen = np.stack([np.asarray(other, np.float32).reshape(-1).take(holes)
-                     for other in others[:MOST_IMAGES - 1]])      # (N, holes)
-    known = _is_known(seen)
-    times = known.sum(0)
+    seen = [other.reshape(-1).take(holes) for other in others[:MOST_IMAGES - 1]]
+    times = np.zeros(len(holes), np.uint8)
+    for each in seen:
+        times += _is_known(each)
+    often = np.flatnonzero(times > (len(seen) + 1) // 2)
+    if not len(often):
+        return filled
+    import cv2
+
     # what has no depth in any image, and the rim of it, which may show what is behind
     black = np.zeros(filled.shape, np.uint8)
     black.reshape(-1)[holes[times == 0]] = 1
     black = cv2.dilate(cv2.morphologyEx(black, cv2.MORPH_OPEN, _SQUARE), _SQUARE, iterations=_RIM)
-    often = (2 * times > len(seen) + 1) & (black.reshape(-1).take(holes) == 0)
-    holes, last = holes[often], times[often] - 1
-    seen = np.sort(np.where(known[:, often], seen[:, often], np.inf), 0)
+    often = often[black.reshape(-1).take(holes.take(often)) == 0]
+    holes, last = holes.take(often), times.take(often).astype(np.intp) - 1
+    # what is not known is sorted behind what is, as NaN
+    depths = np.sort(np.stack([to_metres(each.take(often)[None])[0] for each in seen]), 0)
     rank = np.arange(len(holes))
-    low, high = seen[0], seen[last, rank]
+    low, high = depths[0], depths[last, rank]
     one = high - low <= _APART + _APART_SQUARE * low * low
-    middle = 0.5 * (seen[last // 2, rank] + seen[(last + 1) // 2, rank])
+    middle = 0.5 * (depths[last // 2, rank] + depths[(last + 1) // 2, rank])
     flat[holes[one]] = middle[one]
     return filled
 
 
 def _is_known(depth: np.ndarray) -> np.ndarray:
     """Return where a depth is one, bool."""
+    if depth.dtype == np.uint16:
+        known: np.ndarray = (depth != 0) & (depth != SATURATED)
+        return known
     with np.errstate(invalid='ignore'):
-        known: np.ndarray = (depth > 0.0) & (depth < np.inf)
+        known = (depth > 0.0) & (depth < np.inf)
     return known

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
 from kinema4d_ros.errors import ObservationError
@@ -16,22 +15,22 @@ MAX_PIXELS = 64_000_000   # a larger picture is a damaged header, not a camera
 ENCODINGS: dict[str, tuple[str, int]] = {
     'rgb8': ('u1', 3), 'bgr8': ('u1', 3), 'rgba8': ('u1', 4), 'bgra8': ('u1', 4),
     'mono8': ('u1', 1), 'mono16': ('u2', 1), '16UC1': ('u2', 1), '32FC1': ('f4', 1)}
-_TO_RGB = {'bgr8': cv2.COLOR_BGR2RGB, 'rgba8': cv2.COLOR_RGBA2RGB, 'bgra8': cv2.COLOR_BGRA2RGB}
-#: what drivers send besides -> (dtype, channels, conversion to RGB; None for none). OpenCV's own
-#: names say nothing of the order; cv_bridge and cv2 write BGR. OpenCV names a Bayer pattern by its
-#: second row and column, ROS by its first.
-_FROM_DRIVERS: dict[str, tuple[str, int, int | None]] = {
-    '8UC1': ('u1', 1, None), '8UC3': ('u1', 3, cv2.COLOR_BGR2RGB),
-    '8UC4': ('u1', 4, cv2.COLOR_BGRA2RGB),
-    'rgb16': ('u2', 3, None), 'bgr16': ('u2', 3, cv2.COLOR_BGR2RGB),
-    'uyvy': ('u1', 2, cv2.COLOR_YUV2RGB_UYVY), 'yuv422': ('u1', 2, cv2.COLOR_YUV2RGB_UYVY),
-    'yuyv': ('u1', 2, cv2.COLOR_YUV2RGB_YUY2), 'yuv422_yuy2': ('u1', 2, cv2.COLOR_YUV2RGB_YUY2),
+_TO_RGB = {'bgr8': 'BGR2RGB', 'rgba8': 'RGBA2RGB', 'bgra8': 'BGRA2RGB'}
+#: what drivers send besides -> (dtype, channels, OpenCV's conversion to RGB; None for none). Its
+#: own names say nothing of the order; cv_bridge and cv2 write BGR. OpenCV names a Bayer pattern by
+#: its second row and column, ROS by its first.
+_FROM_DRIVERS: dict[str, tuple[str, int, str | None]] = {
+    '8UC1': ('u1', 1, None), '8UC3': ('u1', 3, 'BGR2RGB'),
+    '8UC4': ('u1', 4, 'BGRA2RGB'),
+    'rgb16': ('u2', 3, None), 'bgr16': ('u2', 3, 'BGR2RGB'),
+    'uyvy': ('u1', 2, 'YUV2RGB_UYVY'), 'yuv422': ('u1', 2, 'YUV2RGB_UYVY'),
+    'yuyv': ('u1', 2, 'YUV2RGB_YUY2'), 'yuv422_yuy2': ('u1', 2, 'YUV2RGB_YUY2'),
     **{f'bayer_{order}{bits}': (dtype, 1, code) for bits, dtype in ((8, 'u1'), (16, 'u2'))
-       for order, code in (('rggb', cv2.COLOR_BayerBG2RGB), ('bggr', cv2.COLOR_BayerRG2RGB),
-                           ('gbrg', cv2.COLOR_BayerGR2RGB), ('grbg', cv2.COLOR_BayerGB2RGB))}}
+       for order, code in (('rggb', 'BayerBG2RGB'), ('bggr', 'BayerRG2RGB'),
+                           ('gbrg', 'BayerGR2RGB'), ('grbg', 'BayerGB2RGB'))}}
 _READ = {**{name: (*of, _TO_RGB.get(name)) for name, of in ENCODINGS.items()}, **_FROM_DRIVERS}
 _COLOUR = ('rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'mono16')
-_SATURATED = 65535        # of uint16: more than it can hold, or a driver's word for "nothing"
+SATURATED = 65535         # of uint16: more than it can hold, or a driver's word for "nothing"
 _DEPTH = ('16UC1', 'mono16', '32FC1')
 
 
@@ -72,8 +71,9 @@ def image_to_array(message: Any) -> np.ndarray:
         pixels = pixels.reshape(height, width, channels)
     if conversion is None:
         return pixels
+    import cv2      # a tenth of a second, and 16 MB, for those whose cameras need it
     try:
-        return cv2.cvtColor(pixels, conversion)
+        return cv2.cvtColor(pixels, getattr(cv2, f'COLOR_{conversion}'))
     except cv2.error as error:      # an odd width of pairs of pixels, a Bayer image of one row
         raise ObservationError(f'an image of {width}x{height} pixels cannot be {encoding}'
                                ) from error
@@ -91,10 +91,13 @@ def to_rgb(pixels: np.ndarray, encoding: str) -> np.ndarray:
             f'use one of {", ".join(_COLOUR)}')
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+    if pixels.ndim == 3:
+        return pixels
+    import cv2
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
 
 
-def to_metres(values: np.ndarray, encoding: str) -> np.ndarray:
+def to_metres(values: np.ndarray, encoding: str = '') -> np.ndarray:
     """
     Return a depth image (REP-118) as (H, W) float32 [m] along optical z, NaN where unknown.
 
@@ -105,15 +108,20 @@ def to_metres(values: np.ndarray, encoding: str) -> np.ndarray:
     :param encoding: for the message.
     :raises ObservationError: it is no depth image.
     """
-    if values.dtype == np.uint16 and values.ndim == 2:
+    check_depth(values, encoding)
+    if values.dtype == np.uint16:
         metres = values.astype(np.float32)
         metres *= np.float32(0.001)
-        metres[(values == 0) | (values == _SATURATED)] = np.nan
+        metres[(values == 0) | (values == SATURATED)] = np.nan
         return metres
-    if values.dtype != np.float32:
+    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
+
+
+def check_depth(values: np.ndarray, encoding: str) -> None:
+    """Refuse what is no depth image, neither (H, W) uint16 nor float32."""
+    if values.dtype != np.float32 and not (values.dtype == np.uint16 and values.ndim == 2):
         raise ObservationError(
             f'a depth image is needed, got encoding {encoding!r}; use one of {", ".join(_DEPTH)}')
-    return np.where((values > 0) & (values < np.inf), values, np.float32(np.nan))
 
 
 def check_size(width: int, height: int) -> None:

@@ -57,12 +57,8 @@ class GateMachine:
 
     def phase(self, number: int) -> Phase:
         """Return how far the trajectory with this number has come."""
-        motion = self._execution.find(number)
-        if motion is not None:
-            return motion.phase
-        waiting = self._waiting
-        return waiting.phase if waiting is not None and waiting.request.number == number \
-            else Phase.ENDED
+        motion = self._execution.find(number) or self._waiting
+        return Phase.ENDED if motion is None or motion.request.number != number else motion.phase
 
     def needs_new_graph(self, event: Event, clock: float) -> bool:
         """
@@ -121,6 +117,11 @@ class GateMachine:
                 self._hold_or_decide(held, context)
         return context.commands
 
+    def prepare(self, world: World) -> None:
+        """Make what the decision needs while shadow_sim judges."""
+        if self._waiting is not None and self._waiting.phase is Phase.ASKED:
+            self._waiting.prepare_path(world)
+
     # ------------------------------------------------------------------ a trajectory comes
 
     def _submit(self, request: GateRequest, context: EventContext) -> None:
@@ -158,11 +159,9 @@ class GateMachine:
 
     def _continue(self, new: PendingMotion, context: EventContext) -> None:
         """Have a trajectory that begins ahead on the path that is executed continue it."""
-        found = self._execution.handover(new, context)
-        if found is None:
-            return
-        new.after, new.handover = found
-        new.start = {**new.start, **new.handover.start}
+        if (found := self._execution.handover(new, context)) is not None:
+            new.after, new.handover = found
+            new.start = {**new.start, **new.handover.start}
 
     def _ask(self, waiting: PendingMotion, context: EventContext) -> None:
         """Ask for a verdict, now or, while shadow_sim or joints are yet to be heard, at a tick."""

@@ -18,6 +18,7 @@ from kinema4d_ros.gate.rules import farthest, Objection, Situation
 from kinema4d_ros.gate.settings import GateSettings
 from kinema4d_ros.gate.watch import MotionWatch
 from kinema4d_ros.gate.world import World
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode, JointTrajectory, StartState
 
 _NS = 1e-9
@@ -59,6 +60,7 @@ class PendingMotion:
     confirm_again: str | None = None    # why an approval may be meant for what was shown before
     path: PathMonitor | None = None
     watch_problem: str | None = None    # why `prepare_path` could not make it
+    made_of: tuple[Robot | None, Mapping[str, float]] | None = None     # the path
 
     @property
     def has_ended(self) -> bool:
@@ -66,9 +68,15 @@ class PendingMotion:
         return self.phase is Phase.ENDED
 
     def prepare_path(self, world: World) -> None:
-        """Make its path, or set `watch_problem` where that cannot be done."""
-        if self.path is not None:
+        """
+        Make its path, or set `watch_problem` where that cannot be done.
+
+        It is made once for a robot and a start: before the decision, if there is time.
+        """
+        if self.made_of is not None and self.made_of[0] is world.robot \
+                and self.made_of[1] is self.start:
             return
+        self.made_of, self.path = (world.robot, self.start), None
         if world.robot is None or self.request.trajectory is None:
             self.watch_problem = self.request.problem or 'the gate has no robot description'
             return

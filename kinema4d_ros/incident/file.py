@@ -16,9 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from kinema4d_ros.errors import IncidentError, Kinema4DError
 from kinema4d_ros.incident.packet import IncidentPacket, IncidentRules
@@ -124,6 +122,7 @@ def smaller(frame: np.ndarray) -> np.ndarray:
     height, width = frame.shape[:2]
     if width <= _FRAME_WIDTH:
         return frame
+    import cv2
     size = _FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))
     small: np.ndarray = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return small
@@ -191,6 +190,8 @@ def _packet(parts: dict[str, bytes]) -> IncidentPacket:
 
 
 def _frame(data: bytes) -> np.ndarray:
+    from PIL import Image
+
     with Image.open(io.BytesIO(data), formats=('JPEG',)) as picture:
         if picture.size[0] > _FRAME_WIDTH or picture.size[1] > 8 * _FRAME_WIDTH:
             raise IncidentError(f'a predicted frame has {picture.size} pixels')

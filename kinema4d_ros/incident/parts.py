@@ -7,9 +7,7 @@ import io
 import json
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from kinema4d_ros.errors import IncidentError
 from kinema4d_ros.serialization import from_plain
@@ -24,6 +22,8 @@ def plain_json(value: Any) -> bytes:
 
 def encoded(suffix: str, pixels: np.ndarray) -> bytes:
     """Return pixels (H, W) or (H, W, 3) BGR as the bytes of a picture."""
+    import cv2
+
     done, data = cv2.imencode(suffix, np.ascontiguousarray(pixels))
     if not done:
         raise IncidentError(f'an image of shape {pixels.shape} cannot be stored as {suffix}')
@@ -75,6 +75,8 @@ def array_of(parts: dict[str, bytes], name: str, dtype: type,
 
 def picture_of(parts: dict[str, bytes], name: str, size: tuple[int, int]) -> np.ndarray:
     """Return a PNG as (H, W, 3) uint8 RGB; its size is looked at before it is unpacked."""
+    from PIL import Image
+
     with Image.open(io.BytesIO(parts[name]), formats=('PNG',)) as picture:
         if picture.size != (size[1], size[0]) or picture.mode != 'RGB':
             raise IncidentError(f'{name} is {picture.mode} of {picture.size[0]} x '

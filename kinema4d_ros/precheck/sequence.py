@@ -108,9 +108,7 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
     :raises PredictionCancelled: as raised by `report`.
     """
     start = observation.start if start is None else StartState.of(start)
-    assessment.measure(start=start)
-    with assessment.tier(0, stage, report):
-        assessment.add(0, *checker.tier0(trajectory, start))
+    check_robot(assessment, checker, trajectory, start=start, report=report, stage=stage)
     if 1 not in tiers or not assessment.moves:
         return
     with assessment.tier(1, report=report):
@@ -122,6 +120,14 @@ def check(assessment: Assessment, checker: RobotChecker, observation: Observatio
             success, finding = judge_goal(goal, result.outcome, result.findings)
             assessment.add(1, finding)
             assessment.measure(success=success)
+
+
+def check_robot(assessment: Assessment, checker: RobotChecker, trajectory: JointTrajectory, *,
+                start: StartState, report: Report = silent, stage: str = 'tier 0') -> None:
+    """Run tier 0 with self-collision; parameters as for `check`."""
+    assessment.measure(start=start)
+    with assessment.tier(0, stage, report):
+        assessment.add(0, *checker.tier0(trajectory, start))
 
 
 def predict(assessment: Assessment, simulator: Predictor, checker: RobotChecker,

@@ -19,13 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kinema4d_ros.errors import TrajectoryError, UnknownJointError
 from kinema4d_ros.robot.description import JointType
-from kinema4d_ros.robot.robot import Robot
 from kinema4d_ros.types import JointTrajectory, StartState
+
+if TYPE_CHECKING:      # who records settings need not load what reads descriptions of robots
+    from kinema4d_ros.robot.robot import Robot
 
 
 @dataclass(frozen=True, eq=False)

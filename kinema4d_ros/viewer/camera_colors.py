@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-import cv2
 import numpy as np
 
 # None of them is the blue of the predicted robot, or a colour of a verdict.
@@ -35,6 +34,8 @@ def by_camera(colors: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 def framed(image: np.ndarray, number: int) -> np.ndarray:
     """Return a picture (H, W, 3) uint8 with a frame in the colour of its camera."""
+    import cv2
+
     width = max(1, round(_FRAME * image.shape[0] / 240))
     out: np.ndarray = cv2.rectangle(image.copy(), (0, 0), (image.shape[1] - 1, image.shape[0] - 1),
                                     color_of(number), 2 * width - 1)

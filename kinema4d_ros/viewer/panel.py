@@ -67,9 +67,10 @@ class Panel:
         self.trust = TrustPanel(gui)
         self._status = gui.add_html('')
         pictures = gui.add_panel()
-        with pictures.add_tab('Pictures'):
+        self._gui, self._pictures_tab = gui, pictures.add_tab('Pictures')
+        with self._pictures_tab:
             self._caption = gui.add_html('')
-            self._pictures = gui.add_image(np.full((2, 6, 3), 230, np.uint8), jpeg_quality=85)
+        self._pictures: Any = None      # encoding one takes OpenCV: not before there is one
         pictures.float(x=15, y=-15, width=560)
         self._connect()
 
@@ -130,7 +131,11 @@ class Panel:
         """Show (H, W, 3) uint8 with a line of HTML above."""
         if self._caption.content != (text := line(caption)):
             self._caption.content = text
-        self._pictures.image = picture
+        if self._pictures is None:
+            with self._pictures_tab:
+                self._pictures = self._gui.add_image(picture, jpeg_quality=85)
+        else:
+            self._pictures.image = picture
 
     def show_verdict(self, verdict: Verdict | None, waiting: str = NOTHING) -> None:
         """Show a verdict, or what is waited for."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from kinema4d_ros.types import Observation
@@ -83,6 +82,8 @@ class SnapshotBuffer:
 
 
 def _encoded(image: np.ndarray) -> bytes:
+    import cv2
+
     done, encoded = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
                                  (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
     if not done:
@@ -91,6 +92,8 @@ def _encoded(image: np.ndarray) -> bytes:
 
 
 def _decoded(encoded: bytes) -> np.ndarray:
+    import cv2
+
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR),
                         cv2.COLOR_BGR2RGB)
 
@@ -99,6 +102,7 @@ def small(image: np.ndarray) -> np.ndarray:
     """Return a picture (H, W, 3) uint8 that is worth to be kept, 480 columns wide at most."""
     if image.shape[1] <= _WIDTH:
         return image
+    import cv2
     return cv2.resize(image, (_WIDTH, round(image.shape[0] * _WIDTH / image.shape[1])),
                       interpolation=cv2.INTER_AREA)
 
@@ -108,12 +112,17 @@ def _moved(snapshot: CameraSnapshot, observation: Observation) -> bool:
                for name, position in observation.joint_positions.items())
 
 
+def _as_high(image: np.ndarray, height: int) -> np.ndarray:
+    if image.shape[0] == height:
+        return image
+    import cv2
+    return cv2.resize(image, (round(image.shape[1] * height / image.shape[0]), height))
+
+
 def join_images(images: list[np.ndarray]) -> np.ndarray:
     """Return pictures (H, W, 3) uint8 beside one another, all as high as the first."""
     height = images[0].shape[0]
-    scaled = [image if image.shape[0] == height else
-              cv2.resize(image, (round(image.shape[1] * height / image.shape[0]), height))
-              for image in images]
+    scaled = [_as_high(image, height) for image in images]
     gap = np.full((height, 6, 3), 255, np.uint8)
     return np.concatenate([part for image in scaled for part in (image, gap)][:-1], axis=1)
 

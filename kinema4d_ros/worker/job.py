@@ -83,7 +83,7 @@ class Job:
         self._lock = threading.Lock()
 
     def work(self, memory: FrameMemory, *, with_observation: bool) -> Work:
-        """Return the message to the worker, without an observation that it has already."""
+        """Return the message to the worker, without an observation that it has or does not need."""
         return Work(self.number, self.observation if with_observation else None,
                     self.trajectory, self.task, self.settings, self.robot_hash,
                     memory.slots, memory.slot_bytes)

@@ -193,7 +193,7 @@ class Worker:
 
     def _do(self, message: Work, started: float, assessment: Assessment) -> None:
         job = message.job
-        observation = self._observation_of(message)
+        observation = self._observation_of(message) if message.task.looks else None
         simulator = self._simulate()
         if message.robot_hash not in ('', simulator.robot.description_hash):
             raise WorldModelError('the robot description changed: the motion is meant for '
@@ -209,7 +209,8 @@ class Worker:
             nonlocal last_stage, last_at
             self._pipe_reader.check(job)
             now = time.perf_counter()
-            if stage != last_stage or step >= total or now - last_at >= _PROGRESS_PERIOD:
+            # Of a stage of one step what follows says that it is over, and is not to wait for that.
+            if stage != last_stage or step >= total > 1 or now - last_at >= _PROGRESS_PERIOD:
                 last_stage, last_at = stage, now
                 self._pipe.send(Progress(job, stage, step, total))
             if (stage, step) == ('robot', total) and 'robot' not in assessment.latencies:

@@ -14,6 +14,8 @@ import os
 import pickle
 from typing import Any, NamedTuple
 
+import numpy as np
+
 _SMALL = 1 << 14        # bytes of an array that travels with its message
 _ALIGN = 64
 
@@ -73,8 +75,8 @@ class MessageMemory:
             return message
         buffers, begin = [], 0
         for size in message.sizes:      # read and not mapped: where memory is short, that is less
-            buffer = bytearray(size)
-            if os.preadv(self.fds[0], [buffer], begin) != size:
+            buffer = np.empty(size, np.uint8)      # a bytearray would be filled with zeros first
+            if os.preadv(self.fds[0], [buffer.data], begin) != size:
                 raise EOFError('the memory of messages is cut off')
             buffers.append(buffer)
             begin += _aligned(size)

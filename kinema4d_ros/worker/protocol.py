@@ -46,6 +46,11 @@ class CheckTask:
     tells_background: bool = False      # where it finds a FAIL, for an incident packet
     start: StartState | None = None     # of the motion; None for the joints of the observation
 
+    @property
+    def looks(self) -> bool:
+        """Whether it needs the observation: tier 0 from a known start does not."""
+        return 1 in self.tiers or self.tells_background or self.start is None
+
 
 @dataclass(frozen=True)
 class PredictionTask:
@@ -56,13 +61,18 @@ class PredictionTask:
     tells_background: bool = False      # as of a CheckTask
     start: StartState | None = None     # likewise
 
+    @property
+    def looks(self) -> bool:
+        """Whether it needs the observation, as of a CheckTask: it does."""
+        return True
+
 
 @dataclass(frozen=True)
 class Work:
     """Do `task` for one trajectory."""
 
     job: int
-    observation: Observation | None     # None: the same again
+    observation: Observation | None     # None: the same again, or none is needed
     trajectory: JointTrajectory
     task: CheckTask | PredictionTask
     settings: PrecheckSettings

@@ -251,8 +251,9 @@ class Supervisor:
             self._set_state(WorkerState.IDLE)
             job.finish(JobOutcome.FAILED, str(error))
             return
-        again, self._sent_observation = job.observation is self._sent_observation, job.observation
-        self._send(job.work(self._memory, with_observation=not again))
+        has_it = not job.task.looks or job.observation is self._sent_observation
+        self._sent_observation = self._sent_observation if has_it else job.observation
+        self._send(job.work(self._memory, with_observation=not has_it))
         job.sent.set()
 
     def _show(self, look: Remember | Survey, take: Callable[[Any], None]) -> None:

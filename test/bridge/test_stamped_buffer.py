@@ -39,6 +39,16 @@ def test_nearest_is_nearest(stamps, wanted):
     assert abs(found.stamp_ns - wanted) == min(abs(stamp - wanted) for stamp in kept)
 
 
+@given(st.lists(st.integers(0, 60), max_size=60), st.integers(0, 60), st.integers(0, 60))
+def test_all_that_are_near_are_found_in_whatever_order_they_came(stamps, wanted, within):
+    buffer = StampedBuffer(5)
+    for index, stamp in enumerate(stamps):
+        buffer.put(stamp, index, 0.0)
+        kept = [(abs(at - wanted), number) for number, at in enumerate(stamps[:index + 1])][-5:]
+        assert [each.value for each in buffer.by_distance(wanted, within)] \
+            == [number for away, number in sorted(kept) if away <= within]
+
+
 def test_a_clock_that_jumps_back_empties_the_buffer():
     buffer = filled(100 * S, 101 * S)
     assert buffer.put(5 * S, 'new', 0.3) is True and buffer.jumps == 1

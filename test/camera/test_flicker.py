@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinema4d_ros.camera.flicker import fill_flicker, has_holes
+from kinema4d_ros.camera.pixels import to_metres
 
 
 def images(*rows):
@@ -49,6 +50,17 @@ def test_what_seldom_has_a_depth_stays_a_hole_whatever_it_has_else(seed, often):
     near_black = cv2.dilate((times == 0).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     assert not filled[times <= 2].any()
     assert filled[(times > 2) & ~near_black].all()
+
+
+@given(st.integers(0, 2 ** 32 - 1), st.sampled_from([0.0, 0.1, 0.5]))
+def test_images_as_they_were_sent_fill_the_same_holes(seed, share):
+    rng = np.random.default_rng(seed)
+    sent = rng.integers(1000, 1020, (5, 20, 20)).astype(np.uint16)
+    sent[rng.random(sent.shape) < share] = 0
+    sent[rng.random(sent.shape) < 0.1] = 65535
+    metres = [to_metres(each) for each in sent]
+    np.testing.assert_array_equal(fill_flicker(metres[0], list(sent[1:])),
+                                  fill_flicker(metres[0], metres[1:]))
 
 
 def test_the_rim_of_something_black_is_not_filled_with_what_is_behind_it():

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from gate_driver import ahead, Driver, NS, READY, swing
+from gate_driver import ahead, Driver, NS, READY, ROOT, swing
 
 from kinema4d_ros.gate import Phase, ShadowSimAnswer
 from kinema4d_ros.gate.commands import AskShadowSim, EndGoal, Forward
 from kinema4d_ros.gate.events import ControllerRejected, GoalEnd, TrajectorySubmitted
+from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import Finding, FindingCode, Severity, Status, Verdict
 
 NO = ShadowSimAnswer(problem='no')
@@ -37,6 +38,24 @@ def test_what_is_asked_and_forwarded_is_the_request_itself():
     assert gate.commands[0].timeout == pytest.approx(10.0)
     gate.pass_(request)
     assert [c.request for c in gate.commands if isinstance(c, Forward)] == [request]
+
+
+def test_a_path_is_made_while_shadow_sim_judges_and_anew_for_another_robot_or_start():
+    gate = Driver()
+    gate.submit()
+    gate.machine.prepare(gate.world())
+    waiting, paths = gate.machine._waiting, []
+    other = Robot.from_file(ROOT / 'urdf' / 'demo_arm.urdf')
+    for change in (lambda: None, lambda: setattr(waiting, 'start', dict(waiting.start)),
+                   lambda: setattr(gate, 'robot', other)):
+        paths.append(waiting.path)
+        change()
+        waiting.prepare_path(gate.world())
+    paths.append(waiting.path)
+    assert paths[0] is not None and len(set(map(id, paths))) == 3 and paths[0] is paths[1]
+    gate.robot = None
+    waiting.prepare_path(gate.world())
+    assert waiting.path is None and 'no robot description' in waiting.watch_problem
 
 
 def test_when_the_gate_closes_all_is_cancelled_before_anything_is_said():

@@ -63,17 +63,29 @@ class Cell:
         logger = logging.getLogger('cell')
         node = SimpleNamespace(get_logger=lambda: logger, get_clock=lambda: SimpleNamespace(
             now=lambda: SimpleNamespace(nanoseconds=time.time_ns())))
-        self.verdicts = []
+        self.verdicts, self.told = [], threading.Condition()
         outputs = SimpleNamespace(
             verdict_message=lambda verdict, **_: SimpleNamespace(
                 status=int(verdict.status), final=verdict.final, summary=verdict.summary,
                 outcome='', verdict=verdict),
-            publish_verdict=self.verdicts.append, publish_markers=lambda *_: None,
+            publish_verdict=self.publish, publish_markers=lambda *_: None,
             publish_candidates=lambda *_: None)
         settings = shadow_sim_settings(TABLE.validate({'world_model': 'frozen'}))
         self.checks, self.predictions = Worker(), Worker()
         self.pipeline = PrecheckPipeline(node, live, outputs, lambda: settings, self.checks,
                                          self.predictions)
+
+    def publish(self, verdict):
+        """Keep a verdict that is published."""
+        with self.told:
+            self.verdicts.append(verdict)
+            self.told.notify_all()
+
+    def wait_for(self, count):
+        """Wait until so many verdicts were published, and return them."""
+        with self.told:
+            assert self.told.wait_for(lambda: len(self.verdicts) >= count, LIMIT)
+        return self.verdicts
 
     def judge(self, message, **request):
         """Begin a request in a thread, as the runner does; return both."""
@@ -110,8 +122,8 @@ def test_its_verdict_does_not_wait_for_it_and_a_later_one_tells_what_came_of_it(
     request, thread = cell.judge(swing())
     assert cell.predictions.submitted.wait(LIMIT)
     cell.found()
-    assert request.answered.wait(LIMIT)
-    assert [each.final for each in cell.verdicts] == [False] and thread.is_alive()
+    assert [each.final for each in cell.wait_for(1)] == [False] and thread.is_alive()
+    assert request.answered.is_set()
     cell.predictions.jobs[-1].finish(JobOutcome.FAILED, 'the model broke')
     thread.join(LIMIT)
     first, last = (each.verdict for each in cell.verdicts)
@@ -120,14 +132,26 @@ def test_its_verdict_does_not_wait_for_it_and_a_later_one_tells_what_came_of_it(
     assert FindingCode.MODEL_FAILED not in [finding.code for finding in first.findings]
 
 
+def test_who_asked_is_answered_before_all_others_are_told():
+    """A robot may wait for it; what is published is the same."""
+    cell = Cell()
+    before = []
+    request, thread = cell.judge(swing(), on_answer=lambda: before.append(list(cell.verdicts)))
+    cell.found()
+    (verdict,) = cell.wait_for(1)
+    assert before == [[]] and request.messages == [verdict]
+    request.stop(JobOutcome.CANCELLED, 'enough')
+    thread.join(LIMIT)
+    assert not thread.is_alive()
+
+
 @pytest.mark.parametrize('outcome', [JobOutcome.FAILED, JobOutcome.DEADLINE])
 def test_a_check_that_was_begun_at_once_and_fails_is_no_pass(outcome):
     cell = Cell()
     request, thread = cell.judge(swing())
     assert cell.predictions.submitted.wait(LIMIT)
     cell.checks.jobs[-1].finish(outcome, 'it broke')
-    assert request.answered.wait(LIMIT)
-    assert cell.verdicts[0].status == Status.UNSURE
+    assert cell.wait_for(1)[0].status == Status.UNSURE
     request.stop(JobOutcome.CANCELLED, 'enough')
     thread.join(LIMIT)
     assert cell.verdicts[-1].final and cell.verdicts[-1].status == Status.UNSURE

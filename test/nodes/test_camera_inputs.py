@@ -1,6 +1,8 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """Several cameras, handed to the callbacks of a real node: each at its stamp, or left out."""
+import dataclasses
+
 import numpy as np
 import pytest
 from camera_desk import CAMERAS, HAND, MS, ROBOT, SPEED
@@ -216,6 +218,16 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drive
     left = np.isnan(view.depth[8:]).mean()
     assert left > 0.15 if moves or drives or turned_off else left < 0.05
     assert np.nanmax(view.depth) == 1.5
+
+
+def test_a_calibration_that_changes_counts_with_the_next_look(desk):
+    desk = desk()
+    desk.run(450)
+    before = desk.look().observation.views[0].camera
+    desk.camera = dataclasses.replace(desk.camera, fx=100.0, fy=100.0)
+    desk.run(200)
+    after = desk.look().observation.views[0].camera
+    assert (before.fx, after.fx, after.width) == (90.0, 100.0, before.width)
 
 
 def test_a_depth_image_that_is_sent_twice_counts_once(desk):

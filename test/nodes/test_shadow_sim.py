@@ -100,6 +100,13 @@ def test_goal_with_candidates_is_ranked_with_feedback(bench):
         Verdict.UNSURE, Verdict.FAIL}
 
 
+def test_what_a_goal_is_answered_is_what_all_are_told(bench):
+    _, result = bench.outcome(bench.goal(swing(angle=9.0), swing(0.2), tiers=[2]))
+    for answer in result.verdicts:
+        told, = (each for each in bench.verdicts if each.rollout_id == answer.rollout_id)
+        assert repr(told) == repr(answer)      # in which what is not known, NaN, is like itself
+
+
 @pytest.mark.parametrize('fields, words', [
     ({'deadline': duration_message(-1.0)}, 'deadline'),
     ({'deadline': duration_message(3e6)}, '0 .* to 86400.0 s'),

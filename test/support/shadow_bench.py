@@ -77,6 +77,13 @@ class Bench(Asker):
         """Send a goal and return its accepted handle."""
         return self.send(Precheck.Goal(candidates=candidates or [swing()], **fields))
 
+    def outcome(self, handle):
+        """Return status and result of a goal, once its verdicts are published: that is later."""
+        status, result = super().outcome(handle)
+        self.graph.wait(lambda: {told.rollout_id for told in result.verdicts} <= {
+            heard.rollout_id for heard in self.verdicts}, 'the verdicts of a goal')
+        return status, result
+
     def in_trouble(self, seed):
         """Start a goal that gets stuck, and return its handle once frames have come."""
         self.set(seed=seed)

@@ -387,7 +387,10 @@ def test_stopping_does_not_wait_for_a_process_that_cannot_be_killed(capfd):
 def test_a_worker_without_model_checks_and_cannot_predict():
     supervisor = Supervisor(WorkerSettings('', simulator_settings={'frames': FRAMES}))
     supervisor.set_robot(URDF)
-    late = time.monotonic() + LIMIT
+    late, start = time.monotonic() + LIMIT, observation().start
+    job = supervisor.submit(observation(), TRAJECTORY, task=CheckTask((0,), start=start),
+                            deadline=late)      # to which nothing of it is sent
+    assert finished(job) == JobOutcome.DONE and job.assessment.findings == {0: ()}, job.message
     job = supervisor.submit(observation(), TRAJECTORY, task=CheckTask((0, 1)), deadline=late)
     assert finished(job) == JobOutcome.DONE, job.message
     assert job.assessment.findings[0] == ()

@@ -71,6 +71,20 @@ def test_only_what_is_asked_for_is_checked(simulator, robot):
     assert found.measured['min_clearance'] < 0.0
 
 
+def test_tier_0_from_a_known_start_needs_no_observation(simulator, robot):
+    start = look(robot).start
+    task = CheckTask((0,), start=start)
+    for angle in (0.3, 9.0):
+        found = checked(simulator, None, motion(angle), task)
+        assert found.findings == checked(simulator, look(robot), motion(angle), task).findings
+        assert not task.looks and found.measured['start'] == start
+    for other in (CheckTask((0,)), CheckTask((0, 1), start=start),
+                  CheckTask((0,), tells_background=True, start=start), PredictionTask(start=start)):
+        assert other.looks
+        with pytest.raises(RuntimeError, match='no observation'):
+            checked(simulator, None, motion(), other)
+
+
 def test_limits_hold_from_where_the_robot_is_at_the_look(simulator, robot):
     moved = dataclasses.replace(look(robot), joint_positions={**READY, 'elbow_joint': -1.5})
     late = motion()          # which begins a little later, so that the controller blends into it

@@ -15,7 +15,9 @@ from kinema4d_ros.bridge import images
 from kinema4d_ros.bridge.graph import publishers
 from kinema4d_ros.bridge.motion import JointStates
 from kinema4d_ros.bridge.stamped_buffer import Entry, StampedBuffer
+from kinema4d_ros.camera import CameraCalibration
 from kinema4d_ros.camera.flicker import fill_flicker, has_holes
+from kinema4d_ros.camera.pixels import to_metres
 from kinema4d_ros.errors import ContradictionError, Kinema4DError
 from kinema4d_ros.nodes.shadow_sim.camera_messages import calibration_of, differ, registered_depth
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import of_camera
@@ -79,6 +81,7 @@ class CameraInput:
         self._last: FramedView | None = None  # the newest one that was of use
         self._robot: Robot | None = None      # that it is of
         self._looked_at_frame = 0.0           # [s] monotonic
+        self._calibrated: tuple[Any, CameraCalibration] | None = None     # likeness, and the last
 
     def look(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any]) -> FramedView:
         """
@@ -104,8 +107,7 @@ class CameraInput:
         read = self._received.read
         stamped = entry.value.frame_id
         frame = own['camera_frame'] or stamped
-        calibration = read(self.info_topic, info, lambda message: calibration_of(
-            message, stamped, self.name))
+        calibration = self._calibration(info, stamped)
         image = read(self.image_topic, entry,
                      lambda message: calibration.rectify(images.rgb_image(message)))
         depth = None
@@ -186,6 +188,14 @@ class CameraInput:
         self._note_depth_apart(best[0], within_ns)
         return best
 
+    def _calibration(self, info: Entry, frame: str) -> CameraCalibration:
+        """Return the calibration of images of a frame; the one before where it is the same."""
+        alike = frame, info.value.likeness       # all that it says, but its stamp
+        if self._calibrated is None or self._calibrated[0] != alike:
+            self._calibrated = alike, self._received.read(
+                self.info_topic, info, lambda message: calibration_of(message, frame, self.name))
+        return self._calibrated[1]
+
     def _steady(self, entry: Entry, frame: str, shape: tuple[int, int], robot: Robot,
                 joints: JointStates, values: Mapping[str, Any]) -> np.ndarray:
         """
@@ -195,12 +205,12 @@ class CameraInput:
         link that came or went would be measured where it is not, and the camera be elsewhere. Of
         one that is sent twice, as a republisher does, one counts.
         """
-        def decoded(of: Entry) -> np.ndarray:
+        def sent(of: Entry) -> np.ndarray:
             depth: np.ndarray = self._received.read(
                 self.depth_topic, of, lambda message: registered_depth(message, frame, shape))
             return depth
 
-        depth = decoded(entry)
+        depth = to_metres(sent(entry))
         most = values.get('depth_images', 1)
         if most < 3 or self._depth is None or not has_holes(depth):
             return depth
@@ -215,7 +225,7 @@ class CameraInput:
             try:
                 there = self._joints.at(robot, other, within_ns, values).positions
                 if all(abs(there[name] - at) <= _STANDS for name, at in joints.positions.items()):
-                    others.append(decoded(other))
+                    others.append(sent(other))
             except (InputProblem, KeyError):     # it says nothing; this one is what is judged
                 continue
         return fill_flicker(depth, others)

@@ -29,15 +29,19 @@ def calibration_of(message: CameraInfo, image_frame: str, camera: str) -> Camera
 
 
 def registered_depth(message: Image | CompressedImage, image_frame: str,
-                      shape: tuple[int, int]) -> np.ndarray:
-    """Return the depth image (H, W) float32 [m]; its pixels must be those of the image."""
+                     shape: tuple[int, int]) -> np.ndarray:
+    """
+    Return the depth image in the numbers that were sent; its pixels must be those of the image.
+
+    :return: (H, W) uint16 [mm] or float32 [m], as `images.depth_as_sent`.
+    """
     cure = 'use the depth that the driver registers to the image (aligned_depth_to_color, ' \
            'depth_registered, depth_to_rgb or the like), or depth_image_proc/register'
     frame = message.header.frame_id
     if frame.lstrip('/') != image_frame.lstrip('/'):
         raise ObservationError(f'the depth image is of frame {frame!r}, the image of '
                                f'{image_frame!r}, so their pixels do not match; {cure}')
-    depth = images.depth_to_metres(message)
+    depth = images.depth_as_sent(message)
     if depth.shape != shape:
         raise ObservationError(
             f'the depth image has {depth.shape[1]} x {depth.shape[0]} pixels, the image '

@@ -3,6 +3,7 @@
 """One trajectory of a request: the message, what was read of it, and its assessment."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,6 +103,11 @@ class Candidate:
         if self.robot is None or self.trajectory is None or not self.assessment.moves:
             return None
         return self.robot, self.trajectory
+
+    @property
+    def duration(self) -> float:
+        """How long the motion takes [s]; infinite where it could not be read."""
+        return math.inf if self.trajectory is None else self.trajectory.duration
 
     @property
     def moves(self) -> bool:

@@ -74,7 +74,7 @@ class PrecheckPipeline:
         self.ledger.close()
 
     def __call__(self, request: PrecheckRequest) -> None:
-        """Give every candidate its verdict and publish it."""
+        """Give every candidate its verdict: to the one who asked, and then to all."""
         plan = Plan.of(request, self._settings())
         candidates = [Candidate(request.rollout_id(index), message)
                       for index, message in enumerate(request.candidates)]
@@ -104,7 +104,9 @@ class PrecheckPipeline:
                 with self._errors_as_findings(candidate):
                     self._predict(request, candidate, observed, plan)
                 self._conclude(request, candidate, observed, plan, final=True)
-        ranking = self._answer(request, candidates)     # first: a robot may wait for it
+        ranking = rank(request.verdicts, [candidate.duration for candidate in candidates])
+        request.answer(ranking)     # first: a robot may wait for it
+        self._publish_all(request, ranking)
         for candidate, verdict, message in zip(candidates, request.verdicts, request.messages):
             self._tell(candidate, message, observed, verdict, plan)
         for index in ranking:
@@ -327,7 +329,6 @@ class PrecheckPipeline:
         request.verdicts.append(verdict)
         request.messages.append(message)
         self.ledger.remember(candidate, observed, verdict, plan.settings.precheck)
-        self._publish(message)
 
     def _report_provisional(self, request: PrecheckRequest, candidate: Candidate, plan: Plan,
                             stage: str) -> None:
@@ -352,16 +353,13 @@ class PrecheckPipeline:
             lifetime=plan.settings.values['verdict_lifetime'],
             root_link='' if robot is None else robot.root_link)
 
-    def _answer(self, request: PrecheckRequest, candidates: list[Candidate]) -> list[int]:
-        """Rank the candidates and end the wait of the one who asked; return the ranking."""
-        ranking = rank(request.verdicts, [
-            float('inf') if candidate.trajectory is None else candidate.trajectory.duration
-            for candidate in candidates])
-        if len(candidates) > 1:
+    def _publish_all(self, request: PrecheckRequest, ranking: list[int]) -> None:
+        """Publish the verdicts of a request, and what they make of its candidates together."""
+        for message in request.messages:
+            self._publish(message)
+        if len(request.candidates) > 1:
             self._outputs.publish_candidates(candidates_message(
                 request.id, request.candidates, request.messages, ranking))
-        request.answer(ranking)
-        return ranking
 
     def _publish(self, message: VerdictMessage) -> None:
         """Publish a verdict; one that nobody heard still counts for the one who asked."""

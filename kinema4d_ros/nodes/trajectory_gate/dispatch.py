@@ -82,9 +82,11 @@ class Dispatcher:
     def handle(self, event: Event) -> list[Command]:
         """Handle an event now; return what was commanded, nothing should it fail."""
         try:
-            commands = self._machine.handle(event, time.monotonic(), self._ports.take_world(event))
+            world = self._ports.take_world(event)
+            commands = self._machine.handle(event, time.monotonic(), world)
             for command in sorted(commands, key=_is_said):
                 self._ports.carry_out(command)
+            self._machine.prepare(world)
         except Exception as error:
             self.fail(error)
             return []
