@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from kinema4d_ros.foresight.body import Body
 from kinema4d_ros.foresight.fingers import Fingers, GapMotion
@@ -20,6 +21,7 @@ _OPENED = 0.02      # [m] what has slid by less has not been opened
 _STANDS = 0.01      # [m] a hand that moves by less while it holds something leaves it where it is
 _MOST = 1 / 3       # share of all that is seen that a part may be
 _DOWN = 0.7         # cosine; what is pushed straight down is not taken to give way
+_TOO_FAR = 0.01     # [m] across the fingers, by which what they turn cannot move between them
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,7 @@ class PartMove:
     poses: np.ndarray        # (T - first, 4, 4) how far it has moved since `first`, base frame
     contact: np.ndarray      # (3,) [m] base frame, where the hand has it
     until_gap: float = 0.0   # [m] a grasp lets go when the gap is wider
+    doubt: str = ''          # why it is not known whether it moves so
 
     def message(self, before: np.ndarray) -> str:
         """Return what happens, for people; the part had moved by `before` (4, 4) already."""
@@ -128,8 +131,38 @@ class PartMover:
                 and -way[-1, 2] > _DOWN * far[-1]:
             return None
         moves = np.concatenate([moves, np.repeat(moves[-1:], self._steps - last - 1, axis=0)])
+        doubt = '' if slides or kind is EventKind.PUSHED else self._why_forced(
+            part, hand, moves[last - first], self.poses[part][first])
         self.poses[part][first:] = moves @ self.poses[part][first]
-        return PartMove(part, kind, gone, first, moves, contact, until_gap)
+        return PartMove(part, kind, gone, first, moves, contact, until_gap, doubt)
+
+    def _why_forced(self, part: FixturePart, hand: np.ndarray, move: np.ndarray,
+                    before: np.ndarray) -> str:
+        """
+        Return why the hand does not turn a part about the part's own axis; '' where it may.
+
+        A knob turns about its middle. A hand that turns about another place of it would have to
+        push the middle aside between the fingers: they slip off, or the arm is pushed off its
+        way. A door turns about a hinge, at an end of its box or beside it.
+
+        :param hand: (F, 4, 4) of the hand while it holds the part.
+        :param move: (4, 4) by which the part moves along.
+        :param before: (4, 4) by which it had moved already.
+        """
+        turn = Rotation.from_matrix(move[:3, :3]).as_rotvec()
+        axis = turn / np.linalg.norm(turn)
+        middle = before[:3, :3] @ part.middle + before[:3, 3]
+        stays = np.linalg.lstsq(move[:3, :3] - np.eye(3), -move[:3, 3], rcond=1e-2)[0]
+        stays = stays + axis * (axis @ (middle - stays))
+        if not part.holds(stays, before):
+            return ''
+        in_hand = (np.linalg.inv(hand) @ np.r_[middle, 1.0])[:, :3] @ self._fingers.axis
+        forced = float(np.abs(in_hand - in_hand[0]).max())
+        if forced <= _TOO_FAR:
+            return ''
+        return (f'the hand turns about a place {1000 * np.linalg.norm(stays - middle):.0f} mm '
+                'beside the middle of what it turns, which would have to move '
+                f'{1000 * forced:.0f} mm between the fingers')
 
 
 def enters(moving: MovingBody, tips: np.ndarray, things: Sequence[MovingBody]) -> int | None:

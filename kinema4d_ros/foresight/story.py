@@ -17,6 +17,7 @@ from kinema4d_ros.foresight.body_points import seen_by_others
 from kinema4d_ros.foresight.fingers import can_grasp, Fingers, GapMotion
 from kinema4d_ros.foresight.grasp_settings import GraspSettings
 from kinema4d_ros.foresight.graspability import Graspability, Hold, judge_grip
+from kinema4d_ros.foresight.landings import why_landing_unknown, why_wedged
 from kinema4d_ros.foresight.part_moves import enters, PartMove, PartMover
 from kinema4d_ros.foresight.parts import FixturePart
 from kinema4d_ros.foresight.told import (Backdrop, MovingBody, StoryEvent, Target, Told,
@@ -30,9 +31,6 @@ from kinema4d_ros.types import EventKind, HeldObject, RobotRollout, WorldEvent
 _GRAVITY = 9.81
 _FREE = 0.002       # [m] the fingers let go when they are this much wider than when they closed
 _LOOKS = 9          # frames in which what is between the fingers is looked for, at most
-_LONG_FALL = 0.12   # [m] what falls farther may fall onto something that nobody saw
-_SEEN_GROUND = 0.25 # share of the ground below that must have been seen then
-_INTO = 0.02        # [m] what is let go lower than this below where it would rest is in something
 _HIDDEN = 0.01      # [m] a place this far behind what the camera saw was not seen
 
 
@@ -210,6 +208,8 @@ class Story(Told):
             self._uncover(body, mask, move.gone)
             self._points = self._points.copy()      # the scene keeps its own
             self._points[mask] = np.nan
+        if move.doubt:
+            self.landings[number] = move.doubt
         moving = self.bodies[number]
         first, before = move.first, moving.T_base_body[move.first].copy()
         for other in self.bodies:
@@ -318,12 +318,16 @@ class Story(Told):
         ground = HeightMap(np.concatenate([self._points.reshape(-1, 3), *others]),
                            footprint[:, :2].mean(0), reach=0.25)
         drop = float(footprint[:, 2].min()) - ground.rest_height(footprint[:, :2])
-        self._note_landing(number, drop, ground.seen_share(footprint[:, :2]))
+        doubt = why_landing_unknown(drop, ground.seen_share(footprint[:, :2]))
         drop = max(drop, 0.0) if np.isfinite(drop) else 0.0
         fallen = np.minimum(0.5 * _GRAVITY * (times[frame:] - times[frame]) ** 2, drop)
         poses[frame:] = start
         poses[frame:, 2, 3] -= fallen
         self.bodies[number] = dataclasses.replace(moving, let_go=frame)
+        self.landings.pop(number, None)
+        if doubt := doubt or why_wedged(self.bodies[number], [
+                other for other in self.bodies if other is not self.bodies[number]], frame):
+            self.landings[number] = doubt
         resting = np.nonzero(fallen >= drop - 1e-9)[0]
         if len(resting):
             rest = frame + int(resting[0])
@@ -331,23 +335,6 @@ class Story(Told):
             self._add_event(EventKind.REST, rest, center,
                             f'the object falls {100 * drop:.0f} cm and comes to rest at '
                             f'{_place(center)}', number)
-
-    def _note_landing(self, number: int, drop: float, seen: float) -> None:
-        """
-        Note whether it is known where a body that is let go comes to rest.
-
-        :param drop: [m] to what is below it; NaN where nothing is seen there.
-        :param seen: share of the ground below that was seen.
-        """
-        self.landings.pop(number, None)
-        if not np.isfinite(drop):
-            self.landings[number] = 'nothing is seen below where it is let go'
-        elif drop < -_INTO:
-            self.landings[number] = (f'by what is seen around it would rest {-100 * drop:.0f} cm '
-                                     'higher than it is let go')
-        elif drop > _LONG_FALL and seen < _SEEN_GROUND:
-            self.landings[number] = (f'only {100 * seen:.0f} % of the ground {100 * drop:.0f} cm '
-                                     'below where it is let go was seen')
 
     def _add_event(self, kind: EventKind, frame: int, point: np.ndarray, what: str,
                    body: int | None = None) -> None:

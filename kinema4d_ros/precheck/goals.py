@@ -21,6 +21,7 @@ _MORE = ('all_of', 'unjudged')
 _BLOCKED = 0.2           # largest probability of success after running into something
 _LIKELY = 0.5            # what is foreseen from this probability on
 _UNLIKELY = 0.1          # below it what nobody knows makes no difference
+_EVEN = 0.1              # a probability this near to 0.5 foresees nothing
 _SAME_WAY = 1e-3         # between unit vectors that are one
 NEVER = -5 * PLACE_SIGMA  # [m] margin when no object is moved at all
 
@@ -194,17 +195,28 @@ class Goal:
         no more than 98 % is claimed is for all that geometry does not see (it may slip, or be
         stuck).
 
+        Within 0.1 of 0.5 (5 mm from the edge of a region) there is none either: `is_even`.
+
         :param blocked: the robot runs into something on its way, so that what comes after is in
             doubt: at most 0.2.
         :param doubt: why the robot may be stopped on its way, so that success is not sure.
         """
-        likely = 0.02 + 0.96 * self.share(outcome)
+        likely = self._likely(outcome)
         if blocked and not self.unjudged:
             return min(likely, _BLOCKED)
+        if self.is_even(outcome):
+            return None
         if self.is_missed(outcome):
             return likely
         unknown = self.unjudged or self.why_unknown(outcome) is not None
         return None if unknown or (doubt and likely >= _LIKELY) else likely
+
+    def is_even(self, outcome: Outcome) -> bool:
+        """Return whether things end so near to an edge that either may come of it."""
+        return abs(self._likely(outcome) - 0.5) < _EVEN
+
+    def _likely(self, outcome: Outcome) -> float:
+        return 0.02 + 0.96 * self.share(outcome)
 
 
 def _likelihood(margin: float) -> float:

@@ -251,8 +251,9 @@ def judge_goal(goal: Goal, outcome: Outcome,
     """
     Return how likely the goal is reached, 0 to 1, and that as a finding; given tier 1's.
 
-    Where nobody knows there is no probability, and the finding forbids a PASS. Where the goal
-    names what is not judged there is none either, which decides nothing.
+    Where nobody knows what happens there is no probability, and the finding forbids a PASS. Where
+    the goal names what is not judged, or is met or missed by a hair, there is none either, which
+    decides nothing: a goal that is missed forbids no PASS.
     """
     blocked = any(f.code == FindingCode.CONTACT and f.severity == Severity.FAIL for f in findings)
     doubt = _may_be_stopped(findings)
@@ -262,6 +263,12 @@ def judge_goal(goal: Goal, outcome: Outcome,
     if (why := goal.why_unknown(outcome) or doubt):
         return None, Finding(FindingCode.GOAL, Severity.UNSURE,
                              f'whether the goal is met is not known: {why}')
+    if goal.is_even(outcome):
+        margin = goal.margin(outcome)
+        return None, Finding(FindingCode.GOAL, Severity.INFO,
+                             'whether the goal is met cannot be foreseen: it is '
+                             f'{"met" if margin >= 0 else "missed"} by '
+                             f'{1000 * abs(margin):.0f} mm', value=margin, limit=0.0, unit='m')
     return None, Finding(FindingCode.GOAL, Severity.INFO,
                          f'not judged is whether it will {" and ".join(goal.unjudged)}')
 

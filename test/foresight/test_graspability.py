@@ -8,7 +8,7 @@ import dataclasses
 import gantry
 import numpy as np
 import pytest
-from scenes import bowl, box, can, pick_and_place, RED, STEEL, World
+from scenes import bowl, box, can, Path, pick_and_place, RED, STEEL, World
 
 from kinema4d_ros.foresight import Hold, Story
 from kinema4d_ros.foresight.fingers import GapMotion
@@ -179,6 +179,31 @@ def test_what_is_let_go_below_where_it_would_rest_has_no_known_end(height, words
     story = Story(checker.scene_of(observation).view,
                   checker.rollout_of(observation, gantry.motion(path)))
     assert list(story.landings) == [0] * bool(words) and words in ''.join(story.landings.values())
+
+
+def put(at, to, height, begin):
+    """Return the stops of a path that takes something and puts it down, within 4 s."""
+    return [(begin + time, *place, z, gap) for time, place, z, gap in (
+        (0.5, at, 0.3, 0.08), (1.0, at, 0.06, 0.08), (1.3, at, 0.06, 0.0), (1.8, at, 0.3, 0.0),
+        (2.5, to, 0.3, 0.0), (3.0, to, height, 0.0), (3.3, to, height, 0.08), (4.0, to, 0.3, 0.08))]
+
+
+@pytest.mark.parametrize('aside, height, words', [
+    (0.045, 0.075, 'on the edge of what was put there before'), (0.08, 0.07, ''),
+    (0.0, 0.145, '')])      # beside it; on its top
+def test_what_comes_down_on_the_edge_of_what_was_put_there_has_no_known_end(aside, height, words):
+    other = (0.1, -0.05)
+    world = World().add(RED, can(0.03, 0.08, (*AT, 0))).add(RED, can(0.03, 0.08, (*other, 0)))
+    path = Path.through((0.0, 0.0, -0.3, 0.3, 0.08), *put(AT, TO, 0.065, 0.0),
+                        *put(other, (TO[0] + aside, TO[1]), height, 4.0), frames=97)
+    meshes = load_meshes(gantry.ROBOT)
+    checker = RobotChecker(gantry.ROBOT, meshes, with_finger_boxes(gantry.GRIPPER, meshes))
+    observation = gantry.observe(world, path)
+    story = Story(checker.scene_of(observation).view,
+                  checker.rollout_of(observation, gantry.motion(path)))
+    assert len(story.bodies) == 2
+    assert list(story.landings) == [1] * bool(words), story.landings
+    assert words in ''.join(story.landings.values())
 
 
 @pytest.mark.parametrize('doubt', [{'grip_doubt': 'who knows'}, {'landing_doubt': 'who knows'}])

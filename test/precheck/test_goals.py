@@ -59,7 +59,7 @@ def test_the_best_object_counts():
 
 def test_probability():
     goal = Goal.of({'inside': {'region': BOX}})
-    assert goal.probability(ends(0.2)) == pytest.approx(0.5)          # on the border
+    assert goal.probability(ends(0.206)) == pytest.approx(0.3868, abs=1e-4)     # 6 mm beside it
     # one standard deviation (2 cm) inside: 0.02 + 0.96 x 0.8413
     assert goal.probability(ends(0.18)) == pytest.approx(0.8277, abs=1e-4)
     assert goal.probability(ends(0.18), blocked=True) == 0.2
@@ -68,6 +68,16 @@ def test_probability():
     unseen = WorldEvent(EventKind.UNSEEN_SPACE, 1.0, None, 'who knows')
     assert goal.probability(Outcome((unseen,))) is None
     assert goal.probability(Outcome((unseen,)), blocked=True) <= 0.2
+
+
+@pytest.mark.parametrize('x, words', [(0.197, 'met by 3 mm'), (0.204, 'missed by 4 mm')])
+def test_what_ends_on_an_edge_foresees_nothing_and_forbids_nothing(x, words):
+    goal = Goal.of({'inside': {'region': BOX}})
+    assert goal.is_even(ends(x)) and goal.why_unknown(ends(x)) is None
+    probability, finding = judge_goal(goal, ends(x), ())
+    assert probability is None and finding.severity is Severity.INFO and words in finding.message
+    assert goal.probability(ends(x), blocked=True) <= 0.2
+    assert not goal.is_even(ends(0.19)) and not goal.is_even(ends(0.21))
 
 
 def both(*more, **rubric):
