@@ -15,7 +15,8 @@ import numba
 import numpy as np
 
 from kinema4d_ros.camera.raster import pinhole_of
-from kinema4d_ros.scene.points import first_of_each, is_known, is_surface, point, ScenePoints
+from kinema4d_ros.scene.points import (first_of_each, is_known, is_surface, noise_of_pixels, point,
+                                       ScenePoints)
 from kinema4d_ros.scene.measured import SAME_SURFACE
 from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import PinholeCamera
@@ -56,6 +57,8 @@ class DepthTiles:
                       (np.arange(camera.height) - camera.cy) / camera.fy)
         self._T = np.ascontiguousarray(T_base_camera[:3], np.float64)
         self._pinhole, self._others = pinhole_of(camera), others
+        self._of_pixels = noise_of_pixels(depth, settings.depth_sigma,
+                                          settings.depth_sigma_square)
         self._bounds = _bounds(depth, *self._rays, self._T)      # (tiles, 6) low and high
 
     def near(self, boxes: np.ndarray) -> ScenePoints:
@@ -78,6 +81,7 @@ class DepthTiles:
         found = ScenePoints(*first_of_each(
             keys, bits, self._depth, self._age, *self._rays, self._T,
             np.float32(settings.depth_sigma), np.float32(settings.depth_sigma_square),
+            np.float32(self._of_pixels),
             np.float32(settings.calibration_sigma ** 2), np.float32(settings.mesh_sigma ** 2)))
         return found.only(in_boxes(found.points_base, boxes))
 
