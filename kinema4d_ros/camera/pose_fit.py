@@ -169,7 +169,7 @@ def outline_of(link_id: np.ndarray, stride: int, top: int,
 def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals: np.ndarray,
              outline: np.ndarray, away: np.ndarray, start: np.ndarray, center: np.ndarray,
              noise: np.ndarray, prior: np.ndarray, widest: float,
-             weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+             weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Return the motion of the robot that the live depth shows, and how well it is known.
 
@@ -184,14 +184,14 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
     :param prior: (6,) standard deviation of shift [m] and turn [rad] beforehand.
     :param widest: [m] what is off by more has no say.
     :param weights: (2,) independent observations that each of `surface` and `outline` stands for.
-    :return: (3, 4) T_seen_rendered in the camera frame, and (6, 6) covariance of shift [m] and
-        turn [rad] about the center.
+    :return: (3, 4) T_seen_rendered in the camera frame, (6, 6) covariance of shift [m] and
+        turn [rad] about the center, and what of its inverse comes of the surface, (6, 6).
     """
     height, width = live.shape
     fx, fy, cx, cy = pinhole
     T = start.copy()
     total, J = np.zeros(6), np.empty(6)
-    H, g = np.zeros((6, 6)), np.zeros(6)
+    H, g, of_surface = np.zeros((6, 6)), np.zeros(6), np.zeros((6, 6))
     for step in range(_ITERATIONS):
         H[:], g[:] = 0.0, 0.0
         for k in range(6):
@@ -222,6 +222,7 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
             weight = (1 - (error / limit) ** 2) ** 2 / sigma ** 2 * weights[0]
             _observe(H, g, J, px - center[0], py - center[1], pz - center[2], mx, my, mz, error,
                      weight)
+        of_surface[:] = H
         for n in range(len(outline)):
             px, py, pz = _moved(T, outline[n])
             if pz <= _NEAREST:
@@ -246,7 +247,9 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
         total += change
         if step >= _FEWEST_ITERATIONS and np.abs(change).max() < _SETTLED:
             break
-    return T, np.linalg.inv(H)
+    for k in range(6):
+        of_surface[k, k] -= 1.0 / prior[k] ** 2
+    return T, np.linalg.inv(H), of_surface
 
 
 @numba.njit(cache=True, nogil=True, inline='always')

@@ -15,10 +15,6 @@ from kinema4d_ros.scene.measured import SAME_SURFACE
 
 _STRAIGHT = np.float32(5.0)     # standard deviations that three pixels in a line bend by noise
 _MOST_GAINED = np.float32(0.75)     # of the variance, however many pixels are averaged
-_QUIET = 0.1                    # of the stated noise; images with less are left as they are
-_LOOKS, _ENOUGH = 2000, 200     # pixels that are looked at for it, about and at least
-_BENT = 1.65                    # median of what three pixels bend by noise of one deviation
-_AT_EDGES = np.float32(10.0)    # they bend by no more by noise
 #: (12, 2) one of each two pixels that are opposite to each other, up to two pixels beside one
 _PAIRS = np.array([(row, column) for row in range(3) for column in range(-2, 3)
                    if row > 0 or column > 0])
@@ -130,41 +126,6 @@ def point(z: float, x: float, y: float, T: np.ndarray
             np.float32(T[2, 0] * x + T[2, 1] * y + T[2, 2] * far + T[2, 3]))
 
 
-def noise_of_pixels(depth: np.ndarray, noise: float, noise_square: float) -> float:
-    """
-    Return how much of its noise each pixel of a depth image has for itself, 0 to 1.
-
-    That is seen where three pixels in a row are no straight line. What a camera errs by over some
-    pixels at once is not seen, nor what is more than its stated noise.
-
-    :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
-    """
-    stride = max(1, int((depth.size / _LOOKS) ** 0.5))
-    bends = _bends(depth, np.float32(noise), np.float32(noise_square), stride)
-    if len(bends) < _ENOUGH:
-        return 0.0
-    share = float(np.median(bends)) / _BENT
-    return min(share, 1.0) if share >= _QUIET else 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def _bends(depth: np.ndarray, noise: np.float32, noise_square: np.float32,
-           stride: int) -> np.ndarray:
-    """Return by how many standard deviations neighbours in a row bend, (N,) float32."""
-    height, width = depth.shape
-    bends = np.empty((height // stride + 1) * (width // stride + 1), np.float32)
-    count = 0
-    for v in range(0, height, stride):
-        for u in range(1, width - 1, stride):
-            z = depth[v, u]
-            bend = abs(depth[v, u - 1] + depth[v, u + 1] - z - z) \
-                / (noise + noise_square * (z * z))
-            if bend <= _AT_EDGES:      # NaN is not
-                bends[count] = bend
-                count += 1
-    return bends[:count]
-
-
 @numba.njit(cache=True, nogil=True)
 def smoothed(depth: np.ndarray, v: int, u: int,
              noise: np.float32) -> tuple[np.float32, np.float32]:
@@ -193,9 +154,25 @@ def smoothed(depth: np.ndarray, v: int, u: int,
 
 
 @numba.njit(cache=True, nogil=True)
+def spread_at(x: float, y: float, z: float, center: np.ndarray, roots: np.ndarray) -> float:
+    """Return the variance of a place in its worst direction, or a little more [m^2]; `Placed`."""
+    rx, ry, rz = x - center[0], y - center[1], z - center[2]
+    xx, yy, zz, xy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(roots.shape[1]):
+        a = roots[0, k] + roots[4, k] * rz - roots[5, k] * ry
+        b = roots[1, k] + roots[5, k] * rx - roots[3, k] * rz
+        c = roots[2, k] + roots[3, k] * ry - roots[4, k] * rx
+        xx, yy, zz = xx + a * a, yy + b * b, zz + c * c
+        xy, xz, yz = xy + a * b, xz + a * c, yz + b * c
+    # The norm of a matrix is no less than its largest eigenvalue.
+    return np.sqrt(xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz))
+
+
+@numba.njit(cache=True, nogil=True)
 def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarray, x: np.ndarray,
                    y: np.ndarray, T: np.ndarray, noise: np.float32, noise_square: np.float32,
-                   of_pixels: np.float32, placed: np.float32, meshes: np.float32
+                   of_pixels: np.float32, placed: np.float32, center: np.ndarray,
+                   roots: np.ndarray, meshes: np.float32
                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return places, pixels, standard deviations and ages of the first point in each voxel.
@@ -205,6 +182,7 @@ def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarra
     :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
     :param of_pixels: 0..1 of that, which each pixel has for itself; less of it is left.
     :param placed: [m^2] variance of the place of the camera, and `meshes` of the robot's.
+    :param center: (3,) [m] and roots (6, 6) of `Placed`, whose variance is added.
     """
     most, width = len(keys), len(x)
     places, at = np.empty((most, 3), np.float32), np.empty((most, 2), np.int32)
@@ -224,7 +202,8 @@ def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarra
             variance += left - (of_pixels * own) ** 2
         places[n, 0], places[n, 1], places[n, 2] = point(z, x[u], y[v], T)
         at[n, 0], at[n, 1] = v, u
-        sigma[n] = np.sqrt(variance + placed + meshes)
+        sigma[n] = np.sqrt(variance + placed + meshes
+                           + spread_at(x[u] * z, y[v] * z, z, center, roots))
         old[n] = age[v, u] if age.shape[0] > 1 else age[0, 0]
         n += 1
     return places[:n], at[:n], sigma[:n], old[:n]
