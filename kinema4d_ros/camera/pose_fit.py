@@ -170,7 +170,7 @@ def outline_of(link_id: np.ndarray, stride: int,
 def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals: np.ndarray,
              outline: np.ndarray, away: np.ndarray, start: np.ndarray, center: np.ndarray,
              noise: np.ndarray, prior: np.ndarray, widest: float,
-             weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+             weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Return the motion of the robot that the live depth shows, and how well it is known.
 
@@ -185,14 +185,14 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
     :param prior: (6,) standard deviation of shift [m] and turn [rad] beforehand.
     :param widest: [m] what is off by more has no say.
     :param weights: (2,) independent observations that each of `surface` and `outline` stands for.
-    :return: (3, 4) T_seen_rendered in the camera frame, and (6, 6) covariance of shift [m] and
-        turn [rad] about the center.
+    :return: (3, 4) T_seen_rendered in the camera frame, (6, 6) covariance of shift [m] and
+        turn [rad] about the center, and what of its inverse comes of the surface, (6, 6).
     """
     width = live.shape[1]
     fx, fy, cx, cy = pinhole
     T = start.copy()
     total, J = np.zeros(6), np.empty(6)
-    H, g = np.zeros((6, 6)), np.zeros(6)
+    H, g, of_surface = np.zeros((6, 6)), np.zeros(6), np.zeros((6, 6))
     points, faces = surface.T.copy(), normals.T.copy()
     for step in range(_ITERATIONS):
         H[:], g[:] = 0.0, 0.0
@@ -206,6 +206,7 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
             if strength[n] > 0.0:
                 _observe(H, g, J, at[0, n] - center[0], at[1, n] - center[1], at[2, n] - center[2],
                          turned[0, n], turned[1, n], turned[2, n], errors[n], strength[n])
+        of_surface[:] = H
         for n in range(len(outline)):
             px, py, pz = _moved(T, outline[n])
             if pz <= _NEAREST:
@@ -230,7 +231,9 @@ def fit_pose(live: np.ndarray, pinhole: np.ndarray, surface: np.ndarray, normals
         total += change
         if step >= _FEWEST_ITERATIONS and np.abs(change).max() < _SETTLED:
             break
-    return T, np.linalg.inv(H)
+    for k in range(6):
+        of_surface[k, k] -= 1.0 / prior[k] ** 2
+    return T, np.linalg.inv(H), of_surface
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')

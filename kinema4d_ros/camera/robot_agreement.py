@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numba
 import numpy as np
 
+from kinema4d_ros.camera.placed import likeliest_motion, Placed
+from kinema4d_ros.camera.pixel_noise import noise_of_pixels
 from kinema4d_ros.camera.pose_fit import count_pixels, fit_pose, outline_of, surface_of
 from kinema4d_ros.types import PinholeCamera
 
@@ -20,7 +22,8 @@ _OUTLINE_SAMPLES = 250
 _SLACK = 0.01          # [m] of shapes that are not quite those of the meshes
 _WIDEST = 0.08         # [m] a robot that is off by more is not found, and counted as not there
 _LOOSE = 3.0           # times the calibration's sigma, so that a larger error is measured too
-_PATCH = 25.0          # neighbouring pixels that err together and count as one observation
+_PATCH = 25.0          # neighbouring pixels that may err together and count as one observation
+_LEAST_PATCH = 4.0     # likewise, where they are seen to err each for itself
 _EDGE_PATCH = 5.0      # the same along the outline
 _ALONE = 3             # pixels within five by five that show something else are noise
 _LINK_FEWEST = 40      # samples of a link, for a statement about it
@@ -72,6 +75,9 @@ class RobotAgreement:
     shift_sigma: float     # [m] of the shift of the robot's middle, its worst direction
     turn_sigma: float      # [rad] the same of the turn
     links: tuple[LinkAgreement, ...] = ()
+    #: (4, 4) likewise, where what the calibration says counts as well, and how well that is known
+    T_likeliest: np.ndarray = field(default_factory=lambda: np.eye(4))
+    placed: Placed | None = None
 
     @property
     def compared(self) -> int:
@@ -140,10 +146,10 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
     place, turn = calibration
     prior = _LOOSE * np.repeat([max(math.hypot(place, turn * distance), 0.003), max(turn, 0.003)],
                                3)
-    weights = np.array([stride ** 2 / _PATCH, outline_stride / _EDGE_PATCH])
-    weights = np.minimum(weights, 1.0)
-    T, covariance = fit_pose(live, pinhole, surface, normals, outline, away, np.eye(4)[:3].copy(),
-                             center, sigmas, prior, _WIDEST, weights)
+    weights = np.minimum([stride ** 2 / _PATCH, outline_stride / _EDGE_PATCH], 1.0)
+    T, covariance, of_surface = fit_pose(
+        live, pinhole, surface, normals, outline, away, np.eye(4)[:3].copy(), center, sigmas,
+        prior, _WIDEST, weights)
     counts = count_pixels(live, pinhole, surface, links, T, sigmas, _SLACK, len(link_names))
     found = []
     for link in np.flatnonzero(counts[:, 0] + counts[:, 2] >= _LINK_FEWEST).tolist():
@@ -151,7 +157,7 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         its_surface = surface.take(own, axis=0)
         middle = its_surface.mean(axis=0)
         moved = T[:, :3] @ middle + T[:, 3]
-        T_link, known = fit_pose(
+        T_link, known, _ = fit_pose(
             live, pinhole, its_surface, normals.take(own, axis=0), outline.take(edge, axis=0),
             away.take(edge, axis=0), T, moved, sigmas,
             np.repeat([_LINK_SHIFT, _LINK_TURN], 3), _LINK_SHIFT, weights)
@@ -164,6 +170,11 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
             link_names[link], int((agree + far) * stride ** 2), float(agree / (agree + far)),
             math.sqrt((seen - middle) @ (seen - middle)), apart,
             math.sqrt(float(along @ known[:3, :3] @ along))))
+    # Pixels that are seen to err each for itself tell more than was reckoned with.
+    alone = noise_of_pixels(live, noise.depth, noise.depth_square) ** 2
+    patch = max(_PATCH - (_PATCH - 1.0) * alone, _LEAST_PATCH)
+    more = of_surface * (1.0 - max(patch / _PATCH, min(1.0, stride ** 2 / _PATCH)))
+    likeliest, placed = likeliest_motion(T, covariance, center, prior, calibration, more)
     moved = surface @ T[:, :3].T + T[:, 3]
     way = moved - surface
     in_image = np.linalg.norm(_project(moved, pinhole) - _project(surface, pinhole), axis=1)
@@ -174,7 +185,8 @@ def robot_agreement(live: np.ndarray, pointmap: np.ndarray, link_id: np.ndarray,
         rendered, agree, near, far, unknown, float(np.linalg.norm(way, axis=1).mean()),
         (sx, sy, sz), angle, float(in_image.mean()), distance, np.vstack([T, [0, 0, 0, 1]]),
         math.sqrt(float(np.linalg.eigvalsh(covariance[:3, :3])[-1])),
-        math.sqrt(float(np.linalg.eigvalsh(covariance[3:, 3:])[-1])), tuple(found))
+        math.sqrt(float(np.linalg.eigvalsh(covariance[3:, 3:])[-1])), tuple(found),
+        np.vstack([likeliest, [0, 0, 0, 1]]), placed)
 
 
 def in_front(live: np.ndarray, robot_depth: np.ndarray, rim: int, margin: float) -> np.ndarray:

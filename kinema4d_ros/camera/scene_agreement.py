@@ -82,7 +82,7 @@ def scene_agreement(one: CameraView, depth: np.ndarray, other: CameraView,
     sigmas = np.array([max(noise.depth, 1e-4), noise.depth_square, max(own, 1e-4)])
     prior = _LOOSE * np.repeat([max(place, 0.003), max(turn, 0.003)], 3)
     nothing = np.empty((0, 3)), np.empty((0, 2))
-    T_seen, covariance = fit_pose(
+    T_seen, covariance, _ = fit_pose(
         live, pinhole, surface, normals, *nothing, np.eye(4)[:3].copy(), center, sigmas, prior,
         _WIDEST, np.array([min(1.0, stride ** 2 / _PATCH), 1.0]))
     here = np.eye(4)[:3].copy()

@@ -21,6 +21,7 @@ from kinema4d_ros.precheck.tier1.camera_pose import (CameraBelief, CameraMemory,
                                                      judge_image)
 from kinema4d_ros.scene import SceneSettings, SceneView
 from kinema4d_ros.scene.scene import late_by
+from kinema4d_ros.scene.settings import PlacedSceneSettings
 from kinema4d_ros.scene.view import LIVE
 from kinema4d_ros.types import CameraView, Finding, Observation, Severity
 
@@ -69,13 +70,15 @@ class ViewLook:
             return None
         return (f'{100 * share:.1f} % of its depth image is measured: is the depth camera working?')
 
-    def scene_part(self, sigma: float) -> tuple[np.ndarray, SceneSettings, np.ndarray | None]:
+    def scene_part(self, besides: float = 0.0
+                   ) -> tuple[np.ndarray, SceneSettings, np.ndarray | None]:
         """
         Return the robot's mask, the settings of the scene, and what is in front of the robot.
 
-        :param sigma: [m] of the scene's place against the robot.
+        :param besides: [m] by which the scene's place is less certain than the view itself says.
         """
         view, tier1, robot_depth = self.seen, self.settings, self.robot_there
+        sigma, placed = math.hypot(self.camera.sigma, besides), self.camera.placed
         # What the robot hides is that much larger as its place in the image is uncertain.
         band = tier1.confidence * sigma
         mask = np.isfinite(robot_depth)
@@ -84,18 +87,19 @@ class ViewLook:
         growth = max(tier1.mask_growth, min(math.ceil(rim), view.camera.width // 8))
         front = None if view.depth is None else in_front(view.depth, robot_depth, growth,
                                                          IN_FRONT + band)
-        return (mask, dataclasses.replace(
-            tier1.scene, calibration_sigma=sigma, mask_growth=growth), front)
+        scene = dataclasses.replace(tier1.scene, calibration_sigma=sigma, mask_growth=growth)
+        if placed is not None:
+            scene = PlacedSceneSettings(**vars(scene), placed=placed.with_besides(besides))
+        return mask, scene, front
 
     @cached_property
     def scene(self) -> SceneView:
         """The scene in this view, as well as it is known where the camera is."""
-        return SceneView(self.view_there, *self.scene_part(self.camera.sigma), self.late)
+        return SceneView(self.view_there, *self.scene_part(), self.late)
 
     def disputed_by(self, distance: float) -> SceneView:
         """Return the scene in this view where its place is known that much worse [m]."""
-        return SceneView(self.view_there, *self.scene_part(
-            math.hypot(self.camera.sigma, distance)), self.late)
+        return SceneView(self.view_there, *self.scene_part(distance), self.late)
 
     def pair_member(self) -> PairMember | None:
         """Return what is compared with other cameras; None without depth."""

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from kinema4d_ros.camera.pixel_noise import noise_of_pixels
 from kinema4d_ros.camera.raster import pinhole_of
 from kinema4d_ros.scene.points import first_of_each, is_known, is_surface, point, ScenePoints
 from kinema4d_ros.scene.measured import SAME_SURFACE
-from kinema4d_ros.scene.settings import SceneSettings
+from kinema4d_ros.scene.settings import PlacedSceneSettings, SceneSettings
 from kinema4d_ros.types import PinholeCamera
 
 _TILE = 16              # [px]
@@ -56,6 +57,8 @@ class DepthTiles:
                       (np.arange(camera.height) - camera.cy) / camera.fy)
         self._T = np.ascontiguousarray(T_base_camera[:3], np.float64)
         self._pinhole, self._others = pinhole_of(camera), others
+        self._of_pixels = noise_of_pixels(depth, settings.depth_sigma,
+                                          settings.depth_sigma_square)
         self._bounds = _bounds(depth, *self._rays, self._T)      # (tiles, 6) low and high
 
     def near(self, boxes: np.ndarray) -> ScenePoints:
@@ -78,7 +81,8 @@ class DepthTiles:
         found = ScenePoints(*first_of_each(
             keys, bits, self._depth, self._age, *self._rays, self._T,
             np.float32(settings.depth_sigma), np.float32(settings.depth_sigma_square),
-            np.float32(settings.calibration_sigma ** 2), np.float32(settings.mesh_sigma ** 2)))
+            np.float32(self._of_pixels), *_place_of(settings),
+            np.float32(settings.mesh_sigma ** 2)))
         return found.only(in_boxes(found.points_base, boxes))
 
     def everywhere(self) -> ScenePoints:
@@ -101,6 +105,14 @@ class DepthTiles:
             found = _not_known(found, self._depth, self._pinhole, T, other.depth, other.closed,
                                other.pinhole, self._settings.voxel, other.least_neighbours)
         return found
+
+
+def _place_of(settings: SceneSettings) -> tuple[np.float32, np.ndarray, np.ndarray]:
+    """Return how well the camera's place is known, as `first_of_each` has it."""
+    if isinstance(settings, PlacedSceneSettings) and settings.placed is not None:
+        return (np.float32(settings.placed.besides ** 2), settings.placed.center,
+                settings.placed.roots)
+    return np.float32(settings.calibration_sigma ** 2), np.zeros(3), np.zeros((6, 0))
 
 
 def _grid(ends: np.ndarray, voxel: float, bits: int) -> tuple[float, np.ndarray, np.ndarray]:

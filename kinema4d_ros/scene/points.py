@@ -13,6 +13,12 @@ import numpy as np
 from kinema4d_ros.robot import PointCubes
 from kinema4d_ros.scene.measured import SAME_SURFACE
 
+_STRAIGHT = np.float32(5.0)     # standard deviations that three pixels in a line bend by noise
+_MOST_GAINED = np.float32(0.75)     # of the variance, however many pixels are averaged
+#: (12, 2) one of each two pixels that are opposite to each other, up to two pixels beside one
+_PAIRS = np.array([(row, column) for row in range(3) for column in range(-2, 3)
+                   if row > 0 or column > 0])
+
 
 @dataclass(frozen=True, eq=False)
 class ScenePoints:
@@ -121,9 +127,52 @@ def point(z: float, x: float, y: float, T: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
+def smoothed(depth: np.ndarray, v: int, u: int,
+             noise: np.float32) -> tuple[np.float32, np.float32]:
+    """
+    Return the depth of a pixel [m] with less of its noise, and the variance of that [m^2].
+
+    The nearest of many noisy depths is nearer than the surface is. So each becomes the mean of its
+    own and of those pairs of pixels opposite to each other, up to two pixels beside it, that lie on
+    a straight line with it, to the noise: planes stay, so does what stands out by more, and nothing
+    is moved by more than two and a half standard deviations.
+
+    :param noise: [m] that the pixel has for itself.
+    """
+    height, width = depth.shape
+    z = depth[v, u]
+    total, count, most = np.float32(0.0), 0, _STRAIGHT * noise
+    if 2 <= v < height - 2 and 2 <= u < width - 2:
+        for k in range(len(_PAIRS)):
+            row, column = _PAIRS[k]
+            bend = depth[v + row, u + column] + depth[v - row, u - column] - z - z
+            if abs(bend) <= most:      # NaN is not
+                total += bend
+                count += 1
+    share = np.float32(1.0) / np.float32(2 * count + 1)
+    return z + total * share, noise * noise * max(share, np.float32(1.0) - _MOST_GAINED)
+
+
+@numba.njit(cache=True, nogil=True)
+def spread_at(x: float, y: float, z: float, center: np.ndarray, roots: np.ndarray) -> float:
+    """Return the variance of a place in its worst direction, or a little more [m^2]; `Placed`."""
+    rx, ry, rz = x - center[0], y - center[1], z - center[2]
+    xx, yy, zz, xy, xz, yz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(roots.shape[1]):
+        a = roots[0, k] + roots[4, k] * rz - roots[5, k] * ry
+        b = roots[1, k] + roots[5, k] * rx - roots[3, k] * rz
+        c = roots[2, k] + roots[3, k] * ry - roots[4, k] * rx
+        xx, yy, zz = xx + a * a, yy + b * b, zz + c * c
+        xy, xz, yz = xy + a * b, xz + a * c, yz + b * c
+    # The norm of a matrix is no less than its largest eigenvalue.
+    return np.sqrt(xx * xx + yy * yy + zz * zz + 2.0 * (xy * xy + xz * xz + yz * yz))
+
+
+@numba.njit(cache=True, nogil=True)
 def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarray, x: np.ndarray,
                    y: np.ndarray, T: np.ndarray, noise: np.float32, noise_square: np.float32,
-                   placed: np.float32, meshes: np.float32
+                   of_pixels: np.float32, placed: np.float32, center: np.ndarray,
+                   roots: np.ndarray, meshes: np.float32
                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """
     Return places, pixels, standard deviations and ages of the first point in each voxel.
@@ -131,7 +180,9 @@ def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarra
     :param keys: number of the voxel, followed by `bits` of the pixel, sorted.
     :param age: (H, W) float32 [s], or (1, 1) of all.
     :param noise: [m] of a depth, plus `noise_square` [1/m] times its square.
+    :param of_pixels: 0..1 of that, which each pixel has for itself; less of it is left.
     :param placed: [m^2] variance of the place of the camera, and `meshes` of the robot's.
+    :param center: (3,) [m] and roots (6, 6) of `Placed`, whose variance is added.
     """
     most, width = len(keys), len(x)
     places, at = np.empty((most, 3), np.float32), np.empty((most, 2), np.int32)
@@ -144,10 +195,15 @@ def first_of_each(keys: np.ndarray, bits: int, depth: np.ndarray, age: np.ndarra
         pixel = np.int32(key - (last << bits))
         v, u = pixel // np.int32(width), pixel % np.int32(width)
         z = depth[v, u]
+        own = noise + noise_square * (z * z)
+        variance = own * own
+        if of_pixels > 0.0:
+            z, left = smoothed(depth, v, u, of_pixels * own)
+            variance += left - (of_pixels * own) ** 2
         places[n, 0], places[n, 1], places[n, 2] = point(z, x[u], y[v], T)
         at[n, 0], at[n, 1] = v, u
-        own = noise + noise_square * (z * z)
-        sigma[n] = np.sqrt(own * own + placed + meshes)
+        sigma[n] = np.sqrt(variance + placed + meshes
+                           + spread_at(x[u] * z, y[v] * z, z, center, roots))
         old[n] = age[v, u] if age.shape[0] > 1 else age[0, 0]
         n += 1
     return places[:n], at[:n], sigma[:n], old[:n]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kinema4d_ros.camera.placed import Placed
+
 
 @dataclass(frozen=True)
 class SceneSettings:
@@ -23,3 +25,10 @@ class SceneSettings:
     depth_max: float = 10.0
     #: [s] what was seen longer ago, behind where the robot is now, is not known to be free any more
     memory_age: float = 60.0
+
+
+@dataclass(frozen=True)
+class PlacedSceneSettings(SceneSettings):
+    """The same of one view, whose place the robot in it has shown."""
+
+    placed: Placed | None = None        # in place of `calibration_sigma`, for its points

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kinema4d_ros.camera.image_agreement import ImageAgreement
+from kinema4d_ros.camera.placed import Placed
 from kinema4d_ros.camera.robot_agreement import DepthNoise, LinkAgreement, RobotAgreement
 from kinema4d_ros.precheck.settings import CameraCheck, Tier1Settings
 from kinema4d_ros.types import CameraView, Finding, FindingCode, PinholeCamera, Severity
@@ -33,6 +34,7 @@ _LINKS = 0.005           # [m] links are this much off their place in a well-kep
 _AROUND = 0.3            # [m] from the middle of the robot that is seen, where it moves
 _OUTLINE = 0.006         # of the image's width, how exactly an outline is found in an image
 _WORTH_SAYING = 0.003    # [m] a smaller offset is not reported
+_WORTH_MOVING = 0.001    # [m] a smaller one is left as it is, and counts as doubt
 _MOVED, _TURNED = 0.002, np.deg2rad(0.2)    # [m], [rad] a camera at another place
 #: what to do about a camera that does not see the robot where it should be
 CURE = ('check the pose of the camera (URDF, TF or extrinsics: optical frame, direction of the '
@@ -48,6 +50,7 @@ class CameraBelief:
     is_believed: bool             # False: nobody knows where what it shows is
     sigma: float                  # [m] standard deviation of the scene's place against the robot
     T_base_camera: np.ndarray     # (4, 4) as stated, or as the robot shows it
+    placed: Placed | None = None  # the same as `sigma`, point by point; None: alike everywhere
 
 
 def depth_noise(settings: Tier1Settings) -> DepthNoise:
@@ -76,7 +79,7 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
         return CameraBelief((unseen,), unseen.severity == Severity.INFO,
                           calibration_sigma_at(settings, _known(found.distance, 1.0)),
                           T_base_camera)
-    expected = calibration_sigma_at(settings, found.distance)
+    expected, as_stated = calibration_sigma_at(settings, found.distance), T_base_camera
     noise = math.hypot(found.shift_sigma, _SYSTEMATIC)
     limit = settings.confidence * _THREE * math.hypot(expected, noise)
     finding = _disagreement(found, limit, settings)
@@ -85,18 +88,24 @@ def judge_camera(found: RobotAgreement, T_base_camera: np.ndarray, settings: Tie
     # What links are apart beyond how well that is known is left over, and nobody's fault.
     apart = math.sqrt(_mean([max(0.0, link.apart ** 2 - link.apart_sigma ** 2)
                              for link in found.links], [link.pixels for link in found.links]))
-    sigma = math.hypot(found.sigma_at(_AROUND), _SYSTEMATIC, apart)
+    if found.placed is None:
+        raise RuntimeError('a robot that was compared has no spread')
+    placed = found.placed.with_besides(math.hypot(_SYSTEMATIC, apart))
     findings: tuple[Finding, ...] = ()
+    if found.offset > _WORTH_MOVING:
+        T_base_camera = T_base_camera @ np.linalg.inv(found.T_likeliest)
+    else:
+        placed = placed.not_moved_by(found.T_likeliest)
     if found.offset > max(settings.confidence * found.shift_sigma, _WORTH_SAYING):
-        T_base_camera = T_base_camera @ np.linalg.inv(found.T_seen_rendered)
         findings = (Finding(
             FindingCode.CAMERA_POSE, Severity.INFO,
             f'the camera sees the robot {offset_of(found)} from where it should be, which the '
             f'calibration explains (+-{1000 * expected:.0f} mm); the scene is moved by that',
             other='camera', value=found.offset, limit=limit, sigma=found.shift_sigma, unit='m'),)
-    elif expected < sigma:
-        sigma = expected         # somebody knows it better than one look can tell
-    return CameraBelief(findings, True, sigma, T_base_camera)
+    sigma = placed.sigma_at(_AROUND)
+    if not findings and expected < sigma:      # somebody knows it better than one look can tell
+        return CameraBelief((), True, expected, as_stated)
+    return CameraBelief(findings, True, sigma, T_base_camera, placed)
 
 
 def judge_image(found: ImageAgreement, explained: float, settings: Tier1Settings) -> Finding | None:
