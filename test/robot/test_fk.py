@@ -163,9 +163,9 @@ def test_codes_of_kdl_are_checked(monkeypatch):
 def test_disagreement_with_kdl_is_an_error(monkeypatch):
     """The comparison at construction can fail."""
     robot = Robot.from_urdf(DEMO_ARM.read_text())
-    original = kinematics._Step.transforms
-    monkeypatch.setattr(kinematics._Step, 'transforms',
-                        lambda self, q: original(self, q + 1e-6))
+    original = kinematics._Joints.of
+    monkeypatch.setattr(kinematics._Joints, 'of',
+                        lambda self, q: original(self, q) + 1e-6)
     with pytest.raises(KinematicsError, match='differs from KDL'):
         ForwardKinematics(robot)
 

@@ -94,13 +94,9 @@ class SweptSpace:
             low = high = np.zeros(3)
         low, voxel, size = _grid(low - around, high + around)
         swept, last = np.zeros(tuple(size), np.uint8), np.full(np.prod(size), -1, np.int32)
-        visits = []
-        for number, (name, solid, T) in enumerate(zip(names, points, poses)):
-            voxels, frames = _visits(np.ascontiguousarray(solid.T), T if name in roles else T[:1],
-                                     low, voxel, size, number, last)
-            visits.append((voxels, frames))
-            swept.reshape(-1)[voxels[frames == 0]] |= _START
-            swept.reshape(-1)[voxels] |= roles.get(name, 0)
+        visits = [_visits(np.ascontiguousarray(solid.T), T if name in roles else T[:1], low, voxel,
+                          size, number, last, swept.reshape(-1), roles.get(name, 0))
+                  for number, (name, solid, T) in enumerate(zip(names, points, poses))]
         knowledge, age = _known(scene, swept, low, voxel, free)
         return cls(low, voxel, swept, knowledge, age, names, np.zeros(knowledge.shape, bool),
                    points, poses, visits)
@@ -226,7 +222,8 @@ def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.nda
 
 @numba.njit(cache=True, nogil=True)
 def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float,
-            size: np.ndarray, number: int, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            size: np.ndarray, number: int, last: np.ndarray, swept: np.ndarray,
+            role: int) -> tuple[np.ndarray, np.ndarray]:
     """
     Return the voxels (V,) that hold one of the points (3, N) at one of the poses (T, 4, 4).
 
@@ -234,6 +231,7 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
     entered in.
 
     :param last: (X * Y * Z,) the number of the body that was in each voxel last; changed.
+    :param swept: (X * Y * Z,) uint8; these voxels get the bit of the role, and of the start.
     """
     nx, ny, nz = size[0], size[1], size[2]
     voxels, frames = np.empty(len(last), np.int32), np.empty(len(last), np.int32)
@@ -255,6 +253,7 @@ def _visits(points: np.ndarray, poses: np.ndarray, low: np.ndarray, voxel: float
             at = place[n]
             if at >= 0 and last[at] != number:
                 last[at] = number
+                swept[at] |= role if t else role | _START
                 voxels[count], frames[count] = at, t
                 count += 1
     return voxels[:count].copy(), frames[:count].copy()
