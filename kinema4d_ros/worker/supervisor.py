@@ -62,9 +62,8 @@ class Supervisor:
         self._calls_lock, self._closed = threading.Lock(), False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
-        self._numbers = itertools.count(1)
+        self._numbers, self._robot_sent = itertools.count(1), False
         self._robot: SetRobot | None = None
-        self._robot_sent = False
         self._job: Job | None = None          # what the worker works on, perhaps already over
         self._pending: Job | None = None
         self._sent_observation: Observation | None = None

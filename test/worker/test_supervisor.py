@@ -18,8 +18,7 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerProcess, WorkerState
-from kinema4d_ros.worker.protocol import (CheckTask, Remember, Remembered,
-                                          WorkerSettings)
+from kinema4d_ros.worker.protocol import CheckTask, Remember, Remembered, WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 
 
@@ -392,8 +391,7 @@ def test_a_worker_without_model_checks_and_cannot_predict():
                             deadline=late)      # to which nothing of it is sent
     assert finished(job) == JobOutcome.DONE and job.assessment.findings == {0: ()}, job.message
     job = supervisor.submit(observation(), TRAJECTORY, task=CheckTask((0, 1)), deadline=late)
-    assert finished(job) == JobOutcome.DONE, job.message
-    assert job.assessment.findings[0] == ()
+    assert finished(job) == JobOutcome.DONE and job.assessment.findings[0] == (), job.message
     assert [finding.code for finding in job.assessment.findings[1]] == [FindingCode.NO_DEPTH]
     assert {'self-collision', 'tier 1'} == set(job.assessment.latencies) and job.waited >= 0
     job = supervisor.submit(observation(), TRAJECTORY, deadline=late)
