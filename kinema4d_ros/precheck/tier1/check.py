@@ -25,7 +25,7 @@ from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, 
 
 
 #: standard deviations from touching; fingers that are too fast to touch keep that far away
-_NEAR_ENOUGH = 1.0
+_NEAR_ENOUGH = 0.5
 
 
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
@@ -40,9 +40,9 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     The distance d of a link, known to +- sigma, is judged with k = `confidence`: contact where
     d + k sigma <= 0 (FAIL), doubtful where d - k sigma <= 0 (UNSURE), near miss below
     `near_miss` (reported). Links that may touch fail when pressed in deeper than allowed, or when
-    they are faster than allowed at their first touch; that fast within one sigma is doubtful. What
-    the fingers are about to close on is approached as closely as that takes, so there only d <= 0
-    makes the palm doubtful.
+    they are faster than allowed at their first touch; that fast within half a sigma is doubtful.
+    What the fingers are about to close on is approached as closely as that takes, so there only
+    d <= 0 makes the palm doubtful.
 
     :param surfaces: vertices (V, 3) [m] of each link, link frame.
     :param story: what the fingers do in this rollout: what they take away is no obstacle from
