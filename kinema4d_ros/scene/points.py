@@ -15,9 +15,6 @@ from kinema4d_ros.scene.measured import SAME_SURFACE
 
 _STRAIGHT = np.float32(5.0)     # standard deviations that three pixels in a line bend by noise
 _MOST_GAINED = np.float32(0.75)     # of the variance, however many pixels are averaged
-#: (12, 2) one of each two pixels that are opposite to each other, up to two pixels beside one
-_PAIRS = np.array([(row, column) for row in range(3) for column in range(-2, 3)
-                   if row > 0 or column > 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +140,14 @@ def smoothed(depth: np.ndarray, v: int, u: int,
     z = depth[v, u]
     total, count, most = np.float32(0.0), 0, _STRAIGHT * noise
     if 2 <= v < height - 2 and 2 <= u < width - 2:
-        for k in range(len(_PAIRS)):
-            row, column = _PAIRS[k]
-            bend = depth[v + row, u + column] + depth[v - row, u - column] - z - z
-            if abs(bend) <= most:      # NaN is not
-                total += bend
-                count += 1
+        for k in range(1, 3):
+            for pair in (depth[v, u - k] + depth[v, u + k], depth[v - k, u] + depth[v + k, u],
+                         depth[v - k, u - k] + depth[v + k, u + k],
+                         depth[v - k, u + k] + depth[v + k, u - k]):
+                bend = pair - z - z
+                is_straight = abs(bend) <= most      # NaN is not
+                total += bend if is_straight else np.float32(0.0)
+                count += is_straight
     share = np.float32(1.0) / np.float32(2 * count + 1)
     return z + total * share, noise * noise * max(share, np.float32(1.0) - _MOST_GAINED)
 

@@ -152,6 +152,16 @@ def test_fingers_must_touch_slowly(world):
     assert finding.value == pytest.approx(0.38, abs=0.01) and finding.limit == 0.3
 
 
+@pytest.mark.parametrize('above, severity', [(0.0002, Severity.UNSURE), (0.0015, Severity.INFO)])
+def test_fingers_that_are_fast_keep_half_a_standard_deviation_away(world, above, severity):
+    # The finger's end is `above` the table, the sigma of which is 1 mm.
+    fast = rollout(world[0], [0.6, 0.6], finger=[-0.4, -0.55 + above], seconds=0.4)
+    found = [finding for finding in check(world, fast).findings if 'm/s' in finding.message]
+    assert [finding.severity for finding in found] == [Severity.UNSURE] * (severity is
+                                                                          Severity.UNSURE)
+    assert all('may touch the scene at 0.37 m/s' in finding.message for finding in found)
+
+
 def test_links_that_may_touch_can_be_named(world):
     motion = rollout(world[0], [0.3, 0.045], finger=0.5, seconds=100.0)
     assert worst(check(world, motion)) == Severity.FAIL

@@ -24,6 +24,10 @@ from kinema4d_ros.scene.mask import grow_robot
 from kinema4d_ros.types import Finding, FindingCode, plain_point, RobotRollout, Severity
 
 
+#: standard deviations from touching; fingers that are too fast to touch keep that far away
+_NEAR_ENOUGH = 0.5
+
+
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
                 story: Story | None = None, hand_links: Collection[str] = (),
@@ -36,8 +40,9 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     The distance d of a link, known to +- sigma, is judged with k = `confidence`: contact where
     d + k sigma <= 0 (FAIL), doubtful where d - k sigma <= 0 (UNSURE), near miss below
     `near_miss` (reported). Links that may touch fail when pressed in deeper than allowed, or when
-    they are faster than allowed at their first touch. What the fingers are about to close on is
-    approached as closely as that takes, so there only d <= 0 makes the palm doubtful.
+    they are faster than allowed at their first touch; that fast within half a sigma is doubtful.
+    What the fingers are about to close on is approached as closely as that takes, so there only
+    d <= 0 makes the palm doubtful.
 
     :param surfaces: vertices (V, 3) [m] of each link, link frame.
     :param story: what the fingers do in this rollout: what they take away is no obstacle from
@@ -161,6 +166,19 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
             f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s', link=name, other='scene',
             point_base=plain_point(track.point_base[t]), time=float(track.times[t]),
             value=float(track.speed[t]), limit=rule.speed, unit='m/s'))
+    else:
+        _, doubtful = _bands(track, 0.0, _NEAR_ENOUGH)
+        quick = np.flatnonzero(doubtful & (track.speed > rule.speed))
+        if len(quick) and not touching[quick].any():
+            t = quick[track.distance[quick].argmin()]
+            findings.append(Finding(
+                FindingCode.CONTACT, Severity.UNSURE,
+                f"'{name}' may touch the scene at {track.speed[t]:.2f} m/s at "
+                f'{track.times[t]:.2f} s, allowed {rule.speed:.2f} m/s: it comes as near as '
+                f'{1000 * track.distance[t]:.0f} mm (+-{1000 * track.sigma[t]:.0f})', link=name,
+                other='scene', point_base=plain_point(track.point_base[t]),
+                time=float(track.times[t]), value=float(track.speed[t]), limit=rule.speed,
+                unit='m/s'))
     return findings
 
 
