@@ -14,7 +14,7 @@ from kinema4d_ros.foresight.attached import body_of, declared, mask_of, without_
 from kinema4d_ros.foresight.recognition import seen_share
 from kinema4d_ros.precheck.sampling_times import kinematics_of
 from kinema4d_ros.precheck.settings import PrecheckSettings
-from kinema4d_ros.robot import Robot
+from kinema4d_ros.robot import JointType, Robot
 from kinema4d_ros.scene import Scene, SceneView
 from kinema4d_ros.types import (AttachedObject, CameraView, Finding, FindingCode, Gripper,
                                 HeldObject, Observation, plain_point, RobotRollout, Severity)
@@ -61,13 +61,19 @@ class HeldFinder:
                                    doubt=doubt or found.doubt)
 
     def scene_without(self, scene: Scene, held: Held) -> Scene:
-        """Return the scene without what is held; the same where that is nothing."""
-        if not held.objects:
+        """
+        Return the scene without what is held; the same where that is nothing.
+
+        What is declared at a link that no joint moves is a fixture: what is measured of it, and
+        whatever else stands within its shape, stays an obstacle.
+        """
+        carried = [each for each in held.objects if self._moves(each.link)]
+        if not carried:
             return scene
         masks, views = {}, []
         for view in scene.views:
             seen = view.seen
-            masks[seen.name] = self.mask(scene.observation, held.objects, seen)
+            masks[seen.name] = self.mask(scene.observation, carried, seen)
             memory = seen.background
             if memory is not None and held.origin is not None and memory.stamp_ns is not None:
                 stale = without_lifted(memory.depth, memory.stamp_ns <= held.since_ns,
@@ -107,6 +113,10 @@ class HeldFinder:
             found.append(Finding(FindingCode.ATTACHED, Severity.UNSURE, doubt, link=palm,
                                  other='held object', time=0.0))
         return tuple(found)
+
+    def _moves(self, link: str) -> bool:
+        """Return whether any joint moves a link against the base."""
+        return any(joint.type is not JointType.FIXED for joint in self._robot.path(link))
 
     def _declared(self, attached: AttachedObject) -> HeldObject:
         for link in (attached.link, *attached.touch_links):

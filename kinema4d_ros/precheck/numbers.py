@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 _MOST_DIGITS = 9
+_HUGE = 1e9          # from here on numbers are written as powers of ten
 
 
 def distinct(*values: float, digits: int = 3) -> tuple[str, ...]:
@@ -15,7 +16,8 @@ def distinct(*values: float, digits: int = 3) -> tuple[str, ...]:
     """
     wanted = len(set(values))
     for decimals in range(digits, _MOST_DIGITS + 1):
-        texts = tuple(_unsigned_zero(f'{value:.{decimals}f}') for value in values)
+        texts = tuple(_unsigned_zero(f'{value:.{decimals}{"e" if abs(value) >= _HUGE else "f"}}')
+                      for value in values)
         if len(set(texts)) == wanted:
             return texts
     return tuple(repr(float(value)) for value in values)

@@ -20,7 +20,7 @@ from kinema4d_ros.precheck.outcome import foresee_outcome, Outcome
 from kinema4d_ros.precheck.sampling_times import kinematics_of, sampling_times
 from kinema4d_ros.precheck.settings import PrecheckSettings
 from kinema4d_ros.precheck.simulated_outcome import SimulatedOutcome
-from kinema4d_ros.precheck.start_state import complete_start
+from kinema4d_ros.precheck.start_state import complete_start, fingers_of
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
 from kinema4d_ros.precheck.tier1.check import beside_robot, check_tier1
@@ -28,8 +28,8 @@ from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.unseen import LinkTrail
 from kinema4d_ros.precheck.tier1.local_clearance import measure_local_clearance
 from kinema4d_ros.precheck.tier1.reach import boxes_in_reach
-from kinema4d_ros.precheck.tracking import (likely_motion, limit_findings, link_sigmas, only_new,
-                                            too_loose)
+from kinema4d_ros.precheck.tracking import (check_model, likely_motion, limit_findings,
+                                            link_sigmas, only_new, too_loose)
 from kinema4d_ros.precheck.unchecked import unreadable_links
 from kinema4d_ros.precheck.verdict import NO_SHAPE, not_checked
 from kinema4d_ros.precheck.view_look import look_by_image
@@ -147,7 +147,8 @@ class RobotChecker:
         motion = likely_motion(trajectory, self.robot, start, model, _SAMPLES)
         likely = check_self_contact(motion.times, kinematics_of(self.robot)(motion.positions),
                                     self.self_collision, settings.self_margin)
-        return (*found, *only_new(likely, found),
+        return (*found, *check_model(model, trajectory, self.robot, fingers_of(self.robot)),
+                *only_new(likely, found),
                 *limit_findings(motion, self.robot, settings.position_tolerance))
 
     def tier1(self, observation: Observation, trajectory: JointTrajectory,

@@ -25,6 +25,10 @@ from kinema4d_ros.world_model.following import (FollowingScores, LEAST_FOLLOWING
                                                 why_never_believed, why_unprobed)
 
 
+MOST_GROWTH = 50       # [px] of the robot's mask
+COARSEST = 0.02        # [m] cells of which the scene keeps one point each
+
+
 @dataclass(frozen=True)
 class PicklableSettings:
     """Settings that travel to another process, though their read-only mappings cannot."""
@@ -73,7 +77,10 @@ class Tier0Settings(PicklableSettings):
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
+        _at_most(self, 'position_tolerance', 1.0)
         _box(self, 'workspace')
+        for joint, limit in self.limits.items():
+            _check_limit(joint, limit)
         object.__setattr__(self, 'start_velocity', StartVelocity(self.start_velocity))
         object.__setattr__(self, 'limits', MappingProxyType(dict(self.limits)))
 
@@ -149,6 +156,8 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_most(self, 'depth_min', self.depth_max)
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
         _at_most(self, 'least_neighbours', 8)
+        _at_most(self, 'mask_growth', MOST_GROWTH)    # else all that is seen is the robot
+        _at_most(self, 'voxel', COARSEST)        # else what is hit is between two points
         _at_most(self, 'least_measured', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))
         object.__setattr__(self, 'camera_check', CameraCheck(self.camera_check))
@@ -250,6 +259,21 @@ def _above_zero(settings: object, *names: str) -> None:
 def _at_most(settings: object, name: str, most: float) -> None:
     if getattr(settings, name) > most:
         raise ConfigurationError(f'{name} must be at most {most:g}, got {getattr(settings, name)}')
+
+
+def _check_limit(joint: str, limit: JointLimit) -> None:
+    """Refuse a limit that holds nothing back, or everything."""
+    for item in dataclasses.fields(limit):
+        value = getattr(limit, item.name)
+        if value is not None and not (np.isfinite(value) and (
+                value >= 0 or item.name in ('lower', 'upper'))):
+            raise ConfigurationError(
+                f'the {item.name} limit of joint {joint!r} is {value}; give a number'
+                + ('' if item.name in ('lower', 'upper') else ', 0 or more')
+                + ', or None for none')
+    if limit.lower is not None and limit.upper is not None and limit.lower > limit.upper:
+        raise ConfigurationError(f'the lower limit {limit.lower} of joint {joint!r} is above its '
+                                 f'upper limit {limit.upper}; swap them')
 
 
 def _boxes(name: str, value: Any) -> tuple[tuple[float, ...], ...]:

@@ -34,8 +34,9 @@ def controller_start(joints: Mapping[str, float], taken: StartVelocity) -> Start
 
 
 @functools.lru_cache(maxsize=4)
-def _fingers_of(robot: Robot) -> frozenset[str]:
-    return finger_joints(robot)      # looked for once: it is asked for each trajectory
+def fingers_of(robot: Robot) -> frozenset[str]:
+    """Return the joints of fingers; looked for once, since it is asked for each trajectory."""
+    return finger_joints(robot)
 
 
 def complete_start(trajectory: JointTrajectory, robot: Robot,
@@ -65,7 +66,7 @@ def complete_start(trajectory: JointTrajectory, robot: Robot,
     rest = start.resting_where_unknown
     moving = [name for name, value in rest.velocities.items() if abs(value) > _MOVES
               and name in robot.limits and name not in trajectory.joint_names
-              and name not in _fingers_of(robot)]
+              and name not in fingers_of(robot)]
     if moving:
         found.append(Finding(
             FindingCode.OTHER_MOTION, Severity.UNSURE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -19,6 +19,29 @@ from kinema4d_ros.types import Finding, FindingCode, JointTrajectory, Severity
 _MOST = 2000      # samples
 _SIGMAS = 33      # samples at which the sigma of links is computed; it changes slowly
 _WORDS = 'as the robot is likely to follow it, '
+
+
+def check_model(model: TrackingModel, trajectory: JointTrajectory, robot: Robot,
+                fingers: Collection[str]) -> list[Finding]:
+    """
+    Return what speaks against a model: it is of another robot, or lacks joints that move.
+
+    :param fingers: joints that such a model is to leave out.
+    """
+    moved = [name for name in trajectory.joint_names
+             if name in robot.limits and name not in fingers]
+    lacking = [name for name in moved if name not in model.joints]
+    if not lacking:
+        return []
+    source = f' ({model.source})' if model.source else ''
+    if not set(model.joints) & set(robot.limits):
+        return [not_checked(
+            f'the tracking model{source} is of {", ".join(model.joints) or "no joint"}, none of '
+            f'which the robot has, so how {", ".join(lacking)} will follow is not known: fit it to '
+            'this robot (kinema4d fit-tracking), or unset tracking', FindingCode.TRACKING)]
+    return [Finding(FindingCode.TRACKING, Severity.INFO,
+                    f'the tracking model{source} lacks {", ".join(lacking)}, taken to follow '
+                    'exactly', link=lacking[0])]
 
 
 def likely_motion(trajectory: JointTrajectory, robot: Robot, start: Mapping[str, float],

@@ -14,6 +14,7 @@ from kinema4d_ros.types.motion import frozen
 #: kind of a shape -> what its dimensions are, in the order of shape_msgs/SolidPrimitive
 DIMENSIONS = {'box': ('x', 'y', 'z'), 'sphere': ('radius',), 'cylinder': ('height', 'radius'),
               'cone': ('height', 'radius'), 'mesh': ()}
+_LARGEST = 10.0      # [m] that a shape may reach from its link; more is of another unit
 
 
 class HeldSource(enum.StrEnum):
@@ -59,6 +60,10 @@ class AttachedShape:
                                     or len(corners) < 4 or not np.isfinite(corners).all()):
             raise ConfigurationError('an attached mesh needs four vertices x y z [m] or more, all '
                                      f'finite, got {len(self.vertices)}')
+        farthest = max(np.abs(each).max(initial=0.0) for each in (values, pose[:3], corners))
+        if farthest > _LARGEST:
+            raise ConfigurationError(f'an attached {self.kind} that reaches {farthest:g} m cannot '
+                                     f'be: at most {_LARGEST:g} m; is it in millimetres?')
         object.__setattr__(self, 'dimensions', tuple(values.tolist()))
         object.__setattr__(self, 'pose', tuple(pose.tolist()))
         object.__setattr__(self, 'vertices', tuple(map(tuple, corners.tolist())))

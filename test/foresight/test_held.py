@@ -191,6 +191,18 @@ def test_what_is_declared_is_held_until_it_is_not():
     assert not attached(shadow.precheck(empty, down))
 
 
+def test_a_fixture_that_is_declared_at_the_base_hides_no_obstacle():
+    """MoveIt attaches tables to the base; what is measured within it is not carried away."""
+    table = AttachedObject('base', (AttachedShape('box', (2.0, 2.0, 0.6)),), 'table')
+    near = 0.0, NEIGHBOUR[1] - 0.15, 0.2
+    seen = look(near, 0.0, (*NEIGHBOUR, 0.1), world=World())
+    into = arm(near, (*NEIGHBOUR, 0.14))
+    assert simulator().precheck(seen, into).status is Status.FAIL
+    assert simulator().precheck(seen, into, attached=[table]).status is Status.FAIL
+    up = arm(near, (*near[:2], 0.3))
+    assert simulator().precheck(seen, up, attached=[table]).passed
+
+
 def test_what_is_held_is_not_driven_into_the_robot():
     below = AttachedObject('beam', (AttachedShape('sphere', (0.03,), (0, 0, 0.15, 0, 0, 0, 1)),))
     verdict = simulator().precheck(look(UP, WIDE), arm(UP, (0.0, 0.0, 0.1)), attached=[below])
@@ -274,6 +286,9 @@ def test_a_declared_shape_has_its_size_and_pose(kind, dimensions, size):
     (lambda: AttachedShape('sphere', (-0.1,)), 'above 0'),
     (lambda: AttachedShape('sphere', (0.1,), (0, 0, 0, 0, 0, 0, 2)), 'quaternion'),
     (lambda: AttachedShape('mesh'), 'four vertices'),
+    (lambda: AttachedShape('box', (50.0, 40.0, 100.0)), 'is it in millimetres'),
+    (lambda: AttachedShape('mesh', vertices=((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50))),
+     'is it in millimetres'),
     (lambda: AttachedObject('', (AttachedShape('sphere', (0.1,)),)), 'link'),
     (lambda: declared(AttachedObject('palm', (AttachedShape('mesh', vertices=(
         (0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1, 0))),)), None), 'no volume'),

@@ -113,3 +113,15 @@ def test_only_what_the_likely_way_adds_is_told():
     other = dataclasses.replace(told, link='b')
     assert [f.link for f in only_new([told, worse, other], [told])] == ['a', 'b']
     assert only_new([told], [worse]) == []
+
+
+def test_a_model_of_another_robot_says_nothing_of_this_one():
+    other = TrackingModel({'ur5_elbow': JointTracking(0.9, 0.1, 0.1, 0.0)}, 'ur5.yaml')
+    start = dict.fromkeys(JOINTS, 0.0)
+    (found,) = against(checker(other).tier0(motion(CORNER), start))[-1:]
+    assert (found.code, found.severity) == (FindingCode.TRACKING, Severity.UNSURE)
+    assert 'ur5_elbow' in found.message and 'ur5.yaml' in found.message
+    part = TrackingModel({'x': JointTracking(1.0, 0.0, 0.0, 0.0)})
+    (told,) = [f for f in checker(part).tier0(motion(CORNER), start)
+               if f.code == FindingCode.TRACKING]
+    assert told.severity == Severity.INFO and 'lacks y, z' in told.message

@@ -126,6 +126,11 @@ def test_end_velocity():
     ({'position_tolerance': math.nan}, 'position_tolerance'),
     ({'velocity_scale': 0.0}, 'velocity_scale must be more than 0'),
     ({'step_time': math.inf}, 'step_time'),
+    ({'position_tolerance': 10.0}, 'position_tolerance must be at most 1'),
+    ({'limits': {'elbow': JointLimit(velocity=math.nan)}}, "limit of joint 'elbow' is nan"),
+    ({'limits': {'elbow': JointLimit(lower=math.nan)}}, 'lower limit'),
+    ({'limits': {'elbow': JointLimit(acceleration=-1.0)}}, '0 or more'),
+    ({'limits': {'elbow': JointLimit(lower=1.0, upper=-1.0)}}, 'swap them'),
     ({'workspace': (0, 0, 0, 1, 1)}, 'workspace must be x0 y0 z0'),
     ({'workspace': (0, 0, 0, 1, -1, 1)}, 'smaller corner first')])
 def test_bad_settings(options, words):

@@ -15,6 +15,10 @@ from kinema4d_ros.robot import JointType, LIMIT_FIELDS, Robot, tightest
 from kinema4d_ros.types import Finding, FindingCode, JointLimit, Severity
 
 _SLACK = 1 + 1e-6   # a motion timed to reach a limit exactly must not fail by rounding
+#: [rad/s], [m/s] what no URDF says a joint can do is UNSURE from here on
+_FAST = {'rad': 6.3, 'm': 2.0}
+#: [rad/s], [m/s] a limit in a URDF that is larger is no limit: 100 or 1e9 stand for none
+_PLACEHOLDER = {'rad': 30.0, 'm': 10.0}
 
 
 def check_limits(splines: MotionSplines, robot: Robot, settings: Tier0Settings,
@@ -51,7 +55,30 @@ def check_limits(splines: MotionSplines, robot: Robot, settings: Tier0Settings,
         found += [_finding(code, e, splines.joint_names[e.joint], float(bound[e.joint]),
                            units[e.joint] + power, f'{name} ', sources[e.joint][name])
                   for e in over]
+    found += _check_unlimited_speeds(splines, limits, sources, units)
     found += _unlimited(splines, robot, limits)
+    return found
+
+
+def _check_unlimited_speeds(splines: MotionSplines, limits: list[JointLimit],
+                            sources: list[Mapping[str, str]], units: list[str]) -> list[Finding]:
+    """Return where a joint is fast of which nobody says how fast it may be."""
+    is_known = np.array([
+        limit.velocity is not None and not (
+            limit.velocity > _PLACEHOLDER[unit] and where['velocity'].endswith('URDF'))
+        for limit, where, unit in zip(limits, sources, units)])
+    bound = np.where(is_known, np.inf, [_FAST[unit] for unit in units])
+    found = []
+    for e in exceedances(splines.times, splines.derivative(1), -bound, bound):
+        name, unit, limit = splines.joint_names[e.joint], units[e.joint], limits[e.joint].velocity
+        said = 'no velocity limit of it is known' if limit is None else (
+            f'its limit in the URDF, {limit:g} {unit}/s, is none')
+        found.append(Finding(
+            FindingCode.VELOCITY_LIMIT, Severity.UNSURE,
+            f"joint '{name}' would reach velocity {distinct(e.value)[0]} {unit}/s at "
+            f'{e.worst_time:.2f} s, and {said}, so nobody knows whether it can: state it in the '
+            f'URDF, or set joint_limits.{name}.max_velocity', link=name, time=e.time,
+            value=e.value, limit=float(bound[e.joint]), unit=f'{unit}/s'))
     return found
 
 
