@@ -23,7 +23,7 @@ class ShownLook:
     def __init__(self) -> None:
         """Begin without a look."""
         self._take: Callable[[Any], None] | None = None
-        self.due = math.inf         # [s] monotonic
+        self.due = math.inf         # [s] monotonic; by when the answer is to be there
 
     def begin(self, take: Callable[[Any], None]) -> bool:
         """Return whether another look may be shown, of which `take` gets the answer."""
@@ -31,6 +31,10 @@ class ShownLook:
             return False
         self._take, self.due = take, time.monotonic() + LONGEST
         return True
+
+    def is_overdue(self, now: float) -> bool:
+        """Return whether it takes longer than it may at a time [s] monotonic."""
+        return now >= self.due
 
     def answered(self, found: Any) -> None:
         """Hand an answer on; one that nobody waits for is dropped."""

@@ -195,7 +195,7 @@ class Supervisor:
             if job is not None and job.outcome is None and now >= job.deadline:
                 self._end_early(job, JobOutcome.DEADLINE,
                                 f'not finished within {job.deadline - job.submitted:.1f} s')
-        if self._kill_at is not None and now >= self._kill_at or now >= self._shown.due:
+        if self._kill_at is not None and now >= self._kill_at or self._shown.is_overdue(now):
             doing = 'end a look at the scene' if self._kill_at is None else \
                 'start' if self.state == WorkerState.STARTING else 'stop when asked'
             self._lose_worker(f'the worker did not {doing} in time and was killed')
