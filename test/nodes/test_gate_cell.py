@@ -112,10 +112,15 @@ def test_a_chunk_that_comes_late_spoils_no_later_one(cell):
     assert 'it does not start there' in result.error_string or 'moved by' in result.error_string
     cell.shadow.reset()
     assert cell.gate.outcome(first)[0] == SUCCEEDED
-    cell.stands()
-    cell.sent(cell.gate, swing(0.1, ahead(0.3), seconds=3.0))      # a busy machine is slow to ask
-    status, result = cell.gate.run(swing(0.1, ahead(0.4), seconds=0.5))
-    assert status == SUCCEEDED, result.error_string
+    status, tries = None, 0
+    while status != SUCCEEDED:      # a controller that a busy machine keeps for 1.1 s is stopped
+        cell.stands()
+        here = dict(cell.arm.joints)
+        there = here | {'shoulder_pan_joint': here['shoulder_pan_joint'] + 0.1}
+        cell.sent(cell.gate, swing(0.1, here, seconds=3.0))     # time to ask about the next
+        status, result = cell.gate.run(swing(0.1, there, seconds=0.5))
+        tries += 1
+        assert status == SUCCEEDED or tries < 5, result.error_string
 
 
 def test_a_controller_whose_answer_is_lost(cell):
