@@ -9,10 +9,13 @@ from collections.abc import Callable
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.task import Future
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 _UNKNOWN = '_NODE_NAME_UNKNOWN_'    # of rmw
-_ACQUAINTED = 0.2      # [s] after a server was seen, both sides know all of each other
+_ACQUAINTED = 0.2      # [s] after a server was seen, both sides know all of each other, most often
+_GREET_AGAIN = 0.2     # [s] without an answer, after which it is asked once more
+_UNANSWERED = 3.0      # [s] after which a server counts that answers nothing
 
 
 def type_name(kind: type) -> str:
@@ -116,16 +119,42 @@ class KnownServer:
     Whether a server would hear a request, and its answer be heard, as far as can be known.
 
     The graph shows a server somewhat before the messages of both find their way: what is sent at
-    that moment is lost without a word.
+    that moment is lost without a word. On a busy machine that moment takes a second. So it is
+    asked something of no consequence, again and again, until it answers; one that never answers
+    such a thing counts after a while.
     """
 
-    def __init__(self, is_ready: Callable[[], bool]) -> None:
-        """Follow what `is_ready` of a client says; from any threads."""
-        self._is_ready = is_ready
+    def __init__(self, is_ready: Callable[[], bool], greet: Callable[[], Future]) -> None:
+        """
+        Follow what `is_ready` of a client says.
+
+        :param greet: sends a request without any effect, and returns the future of its answer.
+        """
+        self._is_ready, self._greet = is_ready, greet
+        self._forget()
+
+    def _forget(self) -> None:
         self._since: float | None = None        # steady time [s]
+        self._greeting: tuple[Future, float] | None = None      # and when it was sent
+        self._is_known = False
 
     def look(self) -> bool:
-        """Return whether it has been there for a while; to be called again and again."""
-        now, ready = time.monotonic(), self._is_ready()
-        since = self._since = (now if self._since is None else self._since) if ready else None
-        return since is not None and now - since >= _ACQUAINTED
+        """Return whether it can be asked; to be called again and again, by one thread."""
+        if not self._is_ready():
+            self._forget()
+            return False
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        answered = self._greeting is not None and self._greeting[0].done()
+        if not self._is_known and not answered and (
+                self._greeting is None or now - self._greeting[1] > _GREET_AGAIN):
+            self._greeting = self._greet(), now
+        self._is_known = self._is_known or now - self._since >= (
+            _ACQUAINTED if answered else _UNANSWERED)
+        return self._is_known
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it could be asked at the last look, and is still there; for any thread."""
+        return self._is_known and self._is_ready()

@@ -17,6 +17,8 @@ from trajectory_msgs.msg import JointTrajectoryPoint
 from kinema4d_ros.errors import ObservationError, TrajectoryError
 from kinema4d_ros.types import JointTrajectory
 
+_LONGEST = 2.0**31 - 1      # [s] that a Duration can hold
+
 
 def duration_seconds(duration: Duration) -> float:
     """Return a Duration in seconds."""
@@ -24,9 +26,13 @@ def duration_seconds(duration: Duration) -> float:
 
 
 def duration_message(seconds: float) -> Duration:
-    """Return `seconds` as a Duration; negative ones have negative sec, as ROS wants it."""
-    if not math.isfinite(seconds):
-        raise TrajectoryError(f'a time must be finite, got {seconds}')
+    """
+    Return `seconds` as a Duration; negative ones have negative sec, as ROS wants it.
+
+    :raises TrajectoryError: it is not finite, or does not fit.
+    """
+    if not abs(seconds) < _LONGEST:
+        raise TrajectoryError(f'a time must be finite, and below 2**31 s, got {seconds}')
     sec, nanosec = divmod(round(float(seconds) * 1e9), 1_000_000_000)
     return Duration(sec=int(sec), nanosec=int(nanosec))
 

@@ -13,6 +13,7 @@ import functools
 import inspect
 import itertools
 import threading
+import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -247,8 +248,16 @@ class DirectActionClient(ActionClient):
 
         A server that does not know the goal yet, or has rejected it, answers STATUS_UNKNOWN.
         """
-        return self._get_result_async(ClientGoalHandle(
-            self, goal_id, self._action_type.Impl.SendGoalService.Response(accepted=True)))
+        return self.handle_of(goal_id).get_result_async()
+
+    def greet(self) -> Future:
+        """Ask for the result of a goal that there is not; the server answers, and does nothing."""
+        return self.ask_result(UUID(uuid=list(uuid.uuid4().bytes)))
+
+    def handle_of(self, goal_id: UUID) -> ClientGoalHandle:
+        """Return the handle of a goal of which no answer has come, as if it were accepted."""
+        return ClientGoalHandle(
+            self, goal_id, self._action_type.Impl.SendGoalService.Response(accepted=True))
 
     def take_data(self) -> Any:
         """

@@ -22,7 +22,7 @@ from kinema4d_ros.types import (ClearanceSample, Finding, FindingCode, Severity,
                                 Verdict)
 
 _NAN = float('nan')
-_LONGEST = 2.0**31     # [s] that a Duration can hold
+_LONGEST = 2.0**31 - 1      # [s] that a Duration can hold
 # NumPy scalars must not reach a message: with field checks off, the default, they are written as
 # garbage without an error (a NumPy True goes out as False). So everything is cast here.
 

@@ -41,9 +41,21 @@ class Execution:
         accepted = [motion for motion in self.sent if motion.is_accepted]
         return accepted[-1] if accepted else None
 
+    @property
+    def _newest(self) -> ForwardedMotion | None:
+        """The one sent last, unless it is being stopped: it is executed, or will be any moment."""
+        return self.sent[-1] if self.sent and self.sent[-1].stop is None else None
+
     def find(self, number: int) -> ForwardedMotion | None:
         """Return the motion with a number; None when it is not at the controller."""
         return next((motion for motion in self.sent if motion.request.number == number), None)
+
+    def why_silent(self, now: float) -> str | None:
+        """Return why the controller gets nothing more: it may yet begin what it was sent before."""
+        unanswered = next((motion for motion in self.sent if motion.stop is not None
+                           and not motion.is_accepted and now > motion.sent_at + RESPONSE), None)
+        return None if unanswered is None else \
+            f'the controller has not answered to {unanswered.request.name}, and may yet begin it'
 
     # ------------------------------------------------------------------ to the controller
 
@@ -237,8 +249,8 @@ class Execution:
     def handover(self, waiting: PendingMotion, context: EventContext
                  ) -> tuple[ForwardedMotion, Handover] | None:
         """Return the motion that this one continues and where; None when it continues none."""
-        older = self.moving
-        if older is None or older.stop is not None or older.watch is None \
+        older = self._newest
+        if older is None or older.watch is None \
                 or waiting.request.trajectory is None or waiting.request.start_ns:
             return None
         found = find_handover(older.watch.path, waiting.request.trajectory,
@@ -249,7 +261,7 @@ class Execution:
         """Return whether the robot is on its way to where this continues what it executes."""
         older, handover = waiting.after, waiting.handover
         if older is None or handover is None or older.stop is not None \
-                or not (older is self.moving or older.succeeded):
+                or not (older is self.moving or older is self._newest or older.succeeded):
             return False
         reached = _reached(older, context.clock)
         if reached < handover.time - _EARLY:

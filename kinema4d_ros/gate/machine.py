@@ -83,7 +83,7 @@ class GateMachine:
         :param now: steady time [s].
         :param world: as it is now. Its `graph` must be new where `needs_new_graph`.
         """
-        context = EventContext(now, world)
+        context = EventContext(now, world, self._execution.why_silent(now))
         match event:
             case TrajectorySubmitted(request):
                 self._submit(request, context)

@@ -166,7 +166,8 @@ class PendingMotion:
         return Situation(
             now_ns=world.now_ns,
             robot_hash='' if world.robot is None else world.robot.description_hash,
-            gate_problem=graph.gate_problem, controller_problem=graph.controller_problem,
+            gate_problem=graph.gate_problem,
+            controller_problem=graph.controller_problem or context.why_controller_silent,
             shadow_sim_problem=graph.shadow_sim_problem,
             joints_problem=world.why_joints_unknown(
                 self.request.joint_names, self.settings.max_joint_age, context.now,
@@ -249,6 +250,7 @@ class EventContext:
 
     now: float                          # steady time [s]
     world: World
+    why_controller_silent: str | None = None
     commands: list[Command] = field(default_factory=list)
 
     @property

@@ -153,7 +153,7 @@ class Supervision:
     def _look_after(self, motion: ForwardedMotion, context: EventContext) -> None:
         settings, graph, now = motion.settings, context.world.graph, context.now
         if motion.phase is Phase.SENT and now > motion.sent_at + RESPONSE and settings.may_stop:
-            reason = 'the controller does not answer; should it wake up, it is sent a cancel'
+            reason = 'the controller does not answer; it is sent a cancel'
             self._execution.stop(motion, reason, context)
             self._execution.end_client_goal(
                 motion, GoalEnd.ABORT, GoalErrorCode.INVALID_GOAL,
@@ -228,5 +228,5 @@ class Supervision:
                 motion, f'{reason}; the controller never ended it: {joints}', context)
             return
         retry = _SLOW_RETRY if waited > _STUCK else _RETRY
-        if motion.is_accepted and now > motion.cancelled_at + retry:
+        if now > motion.cancelled_at + retry:       # though it may have taken what it did not tell
             self._execution.cancel(motion, context)

@@ -34,6 +34,7 @@ from kinema4d_ros.jobs.worker import TryAnswer, JobWorker
 # with -m its classes would be of `__main__`, which is another module here
 _PROGRAM = 'from kinema4d_ros.jobs.worker import main; main()'
 _END = 2.0      # [s] for a process to end by itself
+_KILLED = 10.0  # [s] for one that was killed to be gone
 _LOOK = 1.0     # [s] between two looks at whether processes are alive
 
 
@@ -90,7 +91,10 @@ class _Process:
             code = self.child.wait(_END)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
-            code = self.child.wait()
+            try:
+                code = self.child.wait(_KILLED)
+            except subprocess.TimeoutExpired:       # it waits for a device, say
+                return f'process {self.child.pid} lives on after it was killed, and is left behind'
         self._signal(signal.SIGKILL)      # what the work has left behind
         return f'killed by {signal.Signals(-code).name}' if code < 0 else f'exit code {code}'
 

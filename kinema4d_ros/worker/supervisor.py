@@ -20,6 +20,7 @@ from kinema4d_ros.precheck import PrecheckSettings
 from kinema4d_ros.types import JointTrajectory, LocalClearance, Observation
 from kinema4d_ros.worker.frame_memory import FrameMemory, slot_bytes
 from kinema4d_ros.worker.job import guarded, Job, JobOutcome, JobSink, NoSink
+from kinema4d_ros.worker.shown_look import ShownLook
 from kinema4d_ros.worker.process import (Backoff, KILL_TIMEOUT, PIPE_TIMEOUT, WorkerGarbled,
                                          WorkerHung, WorkerProcess, WorkerState)
 from kinema4d_ros.worker.protocol import (Cancel, CheckTask, Ended, Failed, Forget, FrameReady,
@@ -70,7 +71,7 @@ class Supervisor:
         self._kill_at: float | None = None     # [s] monotonic
         self._start_at: float | None = None
         self._started_at, self._backoff = 0.0, Backoff()
-        self._taking: Callable[[Any], None] | None = None     # while a look is answered
+        self._shown = ShownLook()
         self._ending, self.restarts = threading.Event(), 0
         self.state, self.state_message = WorkerState.STOPPED, ''
         self.model = self.fingerprint = ''    # of the model and its weights, once it is ready
@@ -181,7 +182,7 @@ class Supervisor:
         time.sleep(_BUG_RETRY_PERIOD)
 
     def _time_left(self) -> float:
-        times = [self._kill_at, self._start_at]
+        times = [self._kill_at, self._start_at, self._shown.due]
         times += [job.deadline for job in (self._job, self._pending)
                   if job is not None and job.outcome is None]
         at = min((at for at in times if at is not None), default=float('inf'))
@@ -193,8 +194,9 @@ class Supervisor:
             if job is not None and job.outcome is None and now >= job.deadline:
                 self._end_early(job, JobOutcome.DEADLINE,
                                 f'not finished within {job.deadline - job.submitted:.1f} s')
-        if self._kill_at is not None and now >= self._kill_at:
-            doing = 'start' if self.state == WorkerState.STARTING else 'stop when asked'
+        if self._kill_at is not None and now >= self._kill_at or self._shown.is_overdue(now):
+            doing = 'end a look at the scene' if self._kill_at is None else \
+                'start' if self.state == WorkerState.STARTING else 'stop when asked'
             self._lose_worker(f'the worker did not {doing} in time and was killed')
         if self._start_at is not None and now >= self._start_at:
             self._start_worker()
@@ -256,8 +258,7 @@ class Supervisor:
         job.sent.set()
 
     def _show(self, look: Remember | Survey, take: Callable[[Any], None]) -> None:
-        if self.is_idle and self._taking is None:     # they must not pile up
-            self._taking = take
+        if self.is_idle and self._shown.begin(take):
             self._send(look)
 
     # ------------------------------------------------------------------ what the worker says
@@ -289,9 +290,8 @@ class Supervisor:
                     self._fail_jobs(error)
                 else:
                     self._set_state(WorkerState.IDLE, message.summary)
-            case Remembered(found) | Surveyed(found) if (take := self._taking) is not None:
-                self._taking = None
-                guarded(lambda: take(found))
+            case Remembered(found) | Surveyed(found):
+                self._shown.answered(found)
             case Progress(number, stage, step, total):
                 if (job := self._live(number)) is not None:
                     self._notify(job, lambda sink: sink.on_progress(stage, step, total))
@@ -340,7 +340,7 @@ class Supervisor:
         self._start_at, self._started_at = None, time.monotonic()
         self._kill_at = self._started_at + self._start_timeout
         self._process = self._start_process(self._memory.fd)
-        self._robot_sent, self._sent_observation, self._taking = False, None, None
+        self._robot_sent, self._sent_observation = False, None
         self._set_state(WorkerState.STARTING, 'loading the world model')
         self._send(self._settings)
 
@@ -365,7 +365,7 @@ class Supervisor:
 
     def _drop_worker(self) -> str | None:
         """Kill the process, if there is one, and return why it lives on, if it does."""
-        process, self._process, self._kill_at = self._process, None, None
+        process, self._process, self._kill_at, self._shown = self._process, None, None, ShownLook()
         return None if process is None else process.kill()
 
     def _fail_job(self, message: str) -> None:

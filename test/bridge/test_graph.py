@@ -11,6 +11,7 @@ import rclpy
 from graph import LIMIT
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
@@ -142,16 +143,48 @@ def test_every_node_of_the_package_has_no_qos_events():
     assert all(issubclass(kind, NodeBase) for kind in kinds)
 
 
-def test_a_server_counts_once_it_has_been_there_for_a_while():
+class Server:
+    """A server that is there and answers as the test says, and what it was asked."""
+
+    def __init__(self):
+        self.there, self.answers, self.asked = False, True, []
+
+    def greet(self):
+        future = Future()
+        self.asked.append(future)
+        if self.answers:
+            future.set_result('unknown')
+        return future
+
+
+def looked(known, seconds):
+    """Look again and again until it is known; return whether it is within some seconds."""
+    end = time.monotonic() + seconds
+    while not known.look() and time.monotonic() < end:
+        threading.Event().wait(0.01)
+    return known.is_known
+
+
+def test_a_server_counts_once_it_has_been_there_for_a_while_and_has_answered():
     """What it is sent in the moment in which the graph shows it can be lost."""
-    there, pause = [False], threading.Event()
-    server = KnownServer(lambda: there[0])
-    assert not server.look()
-    there[0] = True
-    assert not server.look()
-    pause.wait(0.25)
-    assert server.look()
-    there[0] = False
-    assert not server.look()
-    there[0] = True
-    assert not server.look()
+    server = Server()
+    known = KnownServer(lambda: server.there, server.greet)
+    assert not known.look() and not server.asked
+    server.there = True
+    assert not known.look()
+    assert looked(known, 10.0) and len(server.asked) == 1
+    server.there = False
+    assert not known.is_known and not known.look()
+    server.there, server.answers = True, False
+    assert not looked(known, 0.5) and len(server.asked) > 2     # lost, and asked again
+    server.answers = True
+    assert looked(known, 1.0)
+
+
+def test_a_server_that_never_answers_counts_after_a_while():
+    server = Server()
+    server.there, server.answers = True, False
+    known = KnownServer(lambda: True, server.greet)
+    assert looked(known, 10.0)
+    asked = len(server.asked)
+    assert known.look() and len(server.asked) == asked

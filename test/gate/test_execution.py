@@ -194,6 +194,23 @@ def test_a_goal_that_the_controller_takes_too_late_is_cancelled():
     assert gate.log == [CANCEL, 'stop']
 
 
+def test_a_goal_that_the_controller_does_not_answer_is_cancelled_on_and_no_other_is_sent():
+    """It may have taken it, and move; and it may yet begin it."""
+    gate = Driver()
+    request = gate.submit()
+    gate.pass_(request)
+    drive(gate, 3.0, 0.0)
+    assert gate.log.count(CANCEL) > 3
+    other = gate.submit(swing(0.2))
+    gate.pass_(other)
+    assert 'has not answered to' in gate.told(other) and 'may yet begin it' in gate.told(other)
+    gate.accept(request)
+    gate.finish(request, GoalEnd.CANCEL)
+    other = gate.submit(swing(0.2))
+    gate.pass_(other)
+    assert gate.machine.phase(other.number) is Phase.SENT
+
+
 def test_a_motion_that_never_ends_is_cancelled():
     gate = Driver(overtime=1.0)
     request = gate.moving(time_tolerance=0.5)

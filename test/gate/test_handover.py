@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema4d_ros.gate import Phase, ShadowSimAnswer
-from kinema4d_ros.gate.events import GoalEnd
+from kinema4d_ros.gate.events import ControllerRejected, GoalEnd
 from kinema4d_ros.gate.handover import find_handover
 from kinema4d_ros.gate.motions import ForwardedMotion, PendingMotion
 from kinema4d_ros.gate.path_monitor import PathMonitor
@@ -39,6 +39,27 @@ def test_what_continues_a_motion_is_held_until_the_robot_is_there():
         gate.follow(0.2)
     assert 'hold' in gate.log and 'send' not in gate.log
     gate.follow(0.2)
+    assert gate.log[-1] == 'send'
+
+
+@pytest.mark.parametrize('accepted', [True, False])
+def test_what_continues_a_motion_may_come_before_the_controller_has_accepted_that(accepted):
+    gate = Driver(path_tolerance=3.0)
+    older = gate.submit(swing(0.4, seconds=4.0))
+    gate.pass_(older)
+    request = gate.submit(swing(-0.1, start=ahead(0.3)))
+    assert gate.question(request).question is not None
+    if accepted:
+        gate.accept(older)
+    else:
+        gate.handle(ControllerRejected(older.number))
+    gate.pass_(request, seconds=10)
+    if not accepted:
+        assert 'from where the trajectory was checked to start' in gate.told(request)
+        return
+    assert gate.machine.phase(request.number) is Phase.HELD
+    for _ in range(30):
+        gate.follow(0.1)
     assert gate.log[-1] == 'send'
 
 

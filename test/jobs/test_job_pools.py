@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs in this process, in others, and on Ray: answers, failures, killed and slow processes."""
 import os
+import signal
 import sys
 import threading
 
@@ -9,7 +10,7 @@ import job_work
 import pytest
 
 from kinema4d_ros.errors import ConfigurationError
-from kinema4d_ros.jobs import FailureKind, Job, open_pool, PoolSettings
+from kinema4d_ros.jobs import FailureKind, Job, local_pool, open_pool, PoolSettings
 from kinema4d_ros.jobs.ray_pool import RayPool
 
 RAY = pytest.param(None, id='ray')
@@ -197,3 +198,16 @@ def test_work_that_no_other_process_can_have_is_refused(work):
 def test_settings_that_mean_nothing_are_refused(values, said):
     with pytest.raises(ConfigurationError, match=said):
         PoolSettings(**values)
+
+
+def test_a_process_that_no_signal_ends_is_left_behind(monkeypatch):
+    monkeypatch.setattr(local_pool, '_END', 0.1)
+    monkeypatch.setattr(local_pool, '_KILLED', 0.1)
+    monkeypatch.setattr(local_pool._Process, '_signal', lambda *_: None)
+    process = local_pool._Process(local_pool.pickled(job_work.square), {})
+    os.kill(process.child.pid, signal.SIGSTOP)      # nor does the end of its pipe
+    try:
+        assert 'lives on after it was killed, and is left behind' in process.end(at_once=True)
+    finally:
+        process.child.kill()
+        process.child.wait()

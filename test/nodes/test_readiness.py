@@ -37,6 +37,13 @@ def reason(graph, arrays):
     return found[-1].message if found else None
 
 
+def asker_of(graph):
+    """Return what asks a shadow_sim that is active: it tells nothing sooner."""
+    arrays = graph.listen('/diagnostics', DiagnosticArray, 50)
+    graph.wait(lambda: reason(graph, arrays), 'shadow_sim to be active')
+    return Asker(graph, graph.action())
+
+
 def test_the_player_waits_for_a_worker_that_starts_slowly(ros_domain, tmp_path):
     episode = Episode.open(PATH)
     with made() as graph:
@@ -74,7 +81,7 @@ def test_a_trajectory_that_came_too_early_does_not_fail_for_that(ros_domain, tmp
         process = start_shadow_sim(world_model='stub_models:Waiting',
                                    **{'world_model_settings.words': tmp_path / 'go'})
         latched = graph.listen('shadow_sim/readiness', DiagnosticStatus, qos.READINESS)
-        asker = Asker(graph, graph.action())
+        asker = asker_of(graph)
         robot.wait_heard()
         handle = asker.send(Precheck.Goal(candidates=[swing()]))
         graph.wait(lambda: [each for each in asker.feedback if each.stage == 'tier 0'],
@@ -102,7 +109,7 @@ def test_a_robot_that_is_heard_when_it_has_moved_on_does_not_fail_the_trajectory
         robot.joints_on, robot.joints = False, ahead(0.1)
         process = start_shadow_sim(world_model='stub_models:Waiting', input_wait=input_wait,
                                    **{'world_model_settings.words': tmp_path / 'go'})
-        asker = Asker(graph, graph.action())
+        asker = asker_of(graph)
         robot.wait_heard()
         handle = asker.send(Precheck.Goal(candidates=[swing()]))
         if input_wait < 1.0:

@@ -1,6 +1,7 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """recorder: what it wrote is what was said, and played again it gives the same verdict."""
+import threading
 import os
 import signal
 import subprocess
@@ -188,6 +189,18 @@ def test_a_full_disk_ends_it_with_what_came_before(tmp_path, topic, monkeypatch)
     bag.close()
     assert 'are free on the disk of' in str(bag.failure)
     bag.put(topic, 2, bytes(40))      # and is told nothing any more
+
+
+def test_a_disk_that_takes_nothing_more_is_not_waited_for_without_end(
+        tmp_path, topic, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(bags, 'STUCK', 0.2)
+    monkeypatch.setattr(bags.Bag, '_write', lambda *_: go_on.wait())
+    bag = bags.Bag(tmp_path / 'bag', queue_bytes=1 << 20, part_bytes=1 << 20, compressed=True)
+    bag.put(topic, 1, bytes(40))
+    bag.close()
+    assert 'has taken nothing for 0.2 s' in str(bag.failure)
+    go_on.set()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

@@ -285,6 +285,33 @@ def test_a_controller_is_used_while_its_manager_says_that_it_is_active(manager):
     assert 'is not loaded' in found.why_not()
 
 
+def test_a_controller_that_was_inactive_is_asked_for_its_joints_again(manager):
+    """It may have been loaded anew with them in another order, and set points have no names."""
+    node = Stub()
+    found = watch(node)
+    lists, asked = (node.clients.setdefault(f'/{name}', Client()) for name in (
+        'controller_manager/list_controllers', 'arm/forward/get_parameters'))
+
+    def tell(word, *names):
+        found.look()
+        lists.asked[-1].set_result(state('forward', word))
+        if names:
+            asked.asked[-1].set_result(joints_of(*names))
+
+    tell('active', 'a', 'b')
+    assert found.why_not() is None
+    tell('inactive')
+    found.look()        # it sees that
+    lists.asked[-1].set_result(state('forward', 'active'))
+    assert 'has not said since which joints it has' in found.why_not()
+    asked.asked[-1].set_result(joints_of('b', 'a'))
+    assert found.why_not() is None and found.joints == ('b', 'a')
+    node.listeners = 0      # without a manager that is all that tells
+    found.look()
+    node.listeners = 1
+    assert 'has not said since which joints it has' in found.why_not()
+
+
 def test_without_the_messages_of_its_manager_that_is_said_and_nobody_is_asked(monkeypatch):
     monkeypatch.setitem(sys.modules, 'controller_manager_msgs.srv', None)
     node = Stub()

@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import Float64MultiArray, Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from kinema4d_ros.bridge.motion import duration_message
+from kinema4d_ros.bridge.motion import duration_message, time_message
 from kinema4d_ros.errors import KinematicsError
 from kinema4d_ros.gate.set_points import SetPointKind
 from kinema4d_ros.nodes.set_point_gate.wire import topics_of, wire_of
@@ -185,3 +185,25 @@ def test_each_kind_has_topics():
     assert topics_of(SetPointKind.POSITION)[1:] == ('~/commands', 'commands')
     assert topics_of(SetPointKind.TRAJECTORY)[0] is JointTrajectory
     assert len({topics_of(kind)[2] for kind in SetPointKind}) == 4
+
+
+@pytest.mark.parametrize('kind', ['pose', 'twist'])
+@pytest.mark.parametrize('age, words', [(0.0, None), (0.4, None), (-0.05, None),
+                                        (0.7, '0.70 s in the past'), (-1.0, '1.00 s ahead')])
+def test_what_was_meant_long_ago_is_not_meant_now(kind, age, words):
+    message = pose((0, 0, 0)) if kind == 'pose' else TwistStamped(
+        header=Header(frame_id=ROBOT.root_link))
+    now = 10**12
+    assert isinstance(read(kind, message, now_ns=now).values, np.ndarray)      # without a stamp
+    message.header.stamp = time_message(now - round(age * 1e9))
+    found = read(kind, message, now_ns=now).values
+    assert isinstance(found, np.ndarray) if words is None else words in found
+
+
+@pytest.mark.parametrize('length', [0.0, 0.5, 1.5, np.nan])
+def test_a_quaternion_of_which_each_controller_makes_something_else(length):
+    message = pose((0, 0, 0))
+    turn = message.pose.orientation
+    for name in 'xyzw':
+        setattr(turn, name, length * getattr(turn, name))
+    assert 'the length of its quaternion is' in read('pose', message).values

@@ -1,10 +1,13 @@
 # Copyright 2026 The kinema4d_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """The client of policy servers: what it sends, and that any fault is a PolicyError."""
+import concurrent.futures
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import faulty_policy
 import msgpack
 import numpy as np
 import pytest
@@ -227,6 +230,24 @@ def test_health_is_told_while_a_policy_computes():
         assert asked.getresponse().read() == b'OK\n'
         go_on.set()
         thread.join(10)
+
+
+def test_a_server_that_does_not_read_is_not_waited_for_without_end():
+    process = subprocess.Popen(
+        [sys.executable, str(Path(faulty_policy.__file__)), 'none'], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True)
+    try:
+        connection = client(process.stdout.readline().strip(), timeout=1.0).connection
+        connection.open()
+        process.send_signal(signal.SIGSTOP)
+        large = {'observation/image': np.zeros((64, 1000, 1000), np.uint8)}
+        told = concurrent.futures.ThreadPoolExecutor(1).submit(connection.ask, large)
+        with pytest.raises(PolicyError, match='did not read for 1 s'):
+            told.result(30.0)
+        assert not connection.is_open
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_server_in_a_process_of_its_own_that_dies():

@@ -59,7 +59,7 @@ class Gate(Asker):
 
     def ready(self, but='ready'):
         """Wait until it knows everybody, or has no complaint but the one that begins so."""
-        assert self.client.wait_for_server(LIMIT), self.process.output()
+        self.graph.greet(self.client)
 
         def fine():
             level, message = self.status() or (None, '')
@@ -126,6 +126,7 @@ class Gate(Asker):
             trajectory_from_message(trajectory))
         client = self.graph.node.create_client(Decide, f'{self.name}/{service}')
         assert client.wait_for_service(LIMIT)
+        self.graph.answer(client.call_async, Decide.Request())      # of nothing, until it is heard
         reply = self.graph.result(client.call_async(Decide.Request(trajectory_hash=digest)))
         self.graph.node.destroy_client(client)
         return reply.success, reply.message

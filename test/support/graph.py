@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,12 +18,14 @@ import rclpy
 from kinema4d_ros.action import Precheck
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient, ActionServer
+from rclpy.action.client import ClientGoalHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header, String
 from trajectory_msgs.msg import JointTrajectory
+from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
@@ -36,6 +39,7 @@ URDF = (ROOT / 'urdf' / 'demo_arm.urdf').read_text()
 CAMERA_FRAME = 'camera_optical_frame'
 WIDTH, HEIGHT, FRAMES = 96, 72, 5
 LIMIT = 60.0      # [s] nothing below takes so long unless it is broken
+_AGAIN = 2.0      # [s] without an answer, after which it was lost
 JOINTS = ('shoulder_pan_joint', 'shoulder_lift_joint', 'elbow_joint', 'forearm_roll_joint',
           'wrist_pitch_joint', 'wrist_roll_joint', 'finger_joint', 'right_finger_joint')
 READY = dict(zip(JOINTS, (0.0, 0.35, 1.75, 0.0, 1.04, 0.0, 0.044, 0.044)))
@@ -164,9 +168,8 @@ class Graph:
         """Set parameters of another node; return why it refused, or ''."""
         client = self.node.create_client(SetParameters, f'{node}/set_parameters')
         assert client.wait_for_service(LIMIT)
-        request = SetParameters.Request(parameters=[
-            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
-        reply = self.result(client.call_async(request))
+        reply = self.answer(client.call_async, SetParameters.Request(parameters=[
+            Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]))
         self.node.destroy_client(client)
         return '; '.join(result.reason for result in reply.results if not result.successful)
 
@@ -186,11 +189,34 @@ class Graph:
         """
         return self.result(self.result(self._executor.create_task(send)))
 
+    def answer(self, ask, *question):
+        """
+        Return the answer to a question that may be asked again and again, until it is there.
+
+        The graph shows a server before the messages of both find their way, on a busy machine some
+        seconds before: what is asked in between is lost.
+        """
+        end = time.monotonic() + LIMIT
+        while time.monotonic() < end:
+            future = self.result(self._executor.create_task(ask, *question))
+            done = threading.Event()
+            future.add_done_callback(lambda _, done=done: done.set())
+            if done.wait(_AGAIN):
+                return future.result()
+        raise AssertionError(f'no answer to {question}')
+
+    def greet(self, client) -> ActionClient:
+        """Return an action client that server hears, and that hears the server."""
+        kind = client._action_type
+        assert client.wait_for_server(LIMIT)
+        self.answer(lambda: ClientGoalHandle(
+            client, UUID(uuid=list(uuid.uuid4().bytes)), kind.Impl.SendGoalService.Response(
+                accepted=True)).get_result_async())      # of a goal that there is not
+        return client
+
     def action(self, node: str = 'shadow_sim') -> ActionClient:
         """Return a client of ~/precheck whose server is there."""
-        client = ActionClient(self.node, Precheck, f'{node}/precheck')
-        assert client.wait_for_server(LIMIT)
-        return client
+        return self.greet(ActionClient(self.node, Precheck, f'{node}/precheck'))
 
 
 class Asker:

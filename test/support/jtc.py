@@ -45,6 +45,7 @@ class Jtc:
         self._server = ActionServer(
             node, FollowJointTrajectory, f'{name}/follow_joint_trajectory', self._execute,
             goal_callback=self._offered, cancel_callback=self._cancel)
+        self._server._handle = _Answers(self._server._handle, lambda: self.loses_answers)
         self._topic = node.create_subscription(JointTrajectory, f'{name}/joint_trajectory',
                                                self._message, qos.TRAJECTORY)
 
@@ -58,6 +59,7 @@ class Jtc:
             self.held_at = None             # [s] from which something holds the arm; None: free
             self.never_ends = False
             self.leaves_cancelled = False   # a cancel is always taken for one that meets an ending
+            self.loses_answers = False      # nobody hears whether a goal is accepted
             self.tells_feedback = True
             self.monitor = 0.05             # [s] between two looks at what there is to tell
             self.active = True              # not deactivated
@@ -175,6 +177,26 @@ class Jtc:
             joint_names=list(joints),
             desired=JointTrajectoryPoint(positions=self._loop.desired.tolist()),
             actual=JointTrajectoryPoint(positions=[place[name] for name in joints]))
+
+
+class _Answers:
+    """The handle of an action server, whose answers to goals get lost while `lost()`."""
+
+    def __init__(self, handle, lost):
+        self._handle, self._lost = handle, lost
+
+    def __getattr__(self, name):
+        return getattr(self._handle, name)
+
+    def __enter__(self):
+        return self._handle.__enter__()
+
+    def __exit__(self, *error):
+        return self._handle.__exit__(*error)
+
+    def send_goal_response(self, *answer):
+        if not self._lost():
+            self._handle.send_goal_response(*answer)
 
 
 def _with_mimics(places):

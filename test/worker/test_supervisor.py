@@ -18,7 +18,7 @@ from kinema4d_ros.robot import Robot
 from kinema4d_ros.types import FindingCode
 from kinema4d_ros.worker.job import JobOutcome
 from kinema4d_ros.worker.process import WorkerProcess, WorkerState
-from kinema4d_ros.worker.protocol import CheckTask, Remember, Remembered, WorkerSettings
+from kinema4d_ros.worker.protocol import CheckTask, WorkerSettings
 from kinema4d_ros.worker.supervisor import Supervisor
 
 
@@ -275,20 +275,6 @@ def test_a_worker_that_sends_nonsense_is_started_again(running):
     assert 'sent what cannot be read (UnpicklingError' in job.message
     assert finished(submit(running, GOOD)) == JobOutcome.DONE
     assert supervisor.restarts == restarts + 1
-
-
-def test_one_look_to_remember_is_under_way_at_a_time(running, monkeypatch):
-    supervisor, _ = running
-    assert finished(submit(running, GOOD)) == JobOutcome.DONE
-    traffic, send, handle = [], supervisor._send, supervisor._handle
-    monkeypatch.setattr(supervisor, '_send', lambda m: (traffic.append(type(m)), send(m)))
-    monkeypatch.setattr(supervisor, '_handle', lambda m: (traffic.append(type(m)), handle(m)))
-    for _ in range(30):
-        supervisor.remember(observation())
-    assert finished(submit(running, GOOD)) == JobOutcome.DONE
-    told = [kind for kind in traffic if kind in (Remember, Remembered)]
-    assert told == [Remember, Remembered] * (len(told) // 2)
-    assert told
 
 
 def test_stopping_ends_the_worker_in_the_middle_of_a_job():

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,9 @@ class ActionChunkProxy(ProxyNode):
         except Kinema4DError as error:      # there is no chunk, held or not
             self.get_logger().error(str(error))
             return refused(response, str(error))
+        except Exception as error:          # no answer of a policy may end this node
+            self.get_logger().error(traceback.format_exc())
+            return refused(response, f'internal error: {type(error).__name__}: {error}')
 
     def _checked(self, request: Any) -> Any:
         asked, robot = time.monotonic(), self.live.robot()

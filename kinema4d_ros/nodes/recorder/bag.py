@@ -20,6 +20,7 @@ from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.recorder.rosbags_compat import flush, written_bytes
 from kinema4d_ros.resources import share_dir
 
+STUCK = 10.0              # [s] in which a disk takes at least one message
 _SETTLE = 1.0             # [s] what was written so long ago survives a kill
 _LEAST_FREE = 500 << 20   # [bytes] of the disk that are left alone
 _LATCHED_KEPT = 100       # messages of a latched topic that each part begins with
@@ -77,7 +78,7 @@ class Bag:
         self._latched: dict[str, tuple[BagTopic, collections.deque[bytes]]] = {}
         self._writer: Writer | None = None
         self._connections: dict[str, Connection] = {}
-        self._last_ns = self._settled_ns = 0
+        self._last_ns = self._settled_ns = self._done = 0
         self._thread = threading.Thread(target=self._run, name='bag', daemon=True)
         self._thread.start()
 
@@ -94,11 +95,22 @@ class Bag:
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what is queued and finish the file."""
+        """
+        Write what is queued and finish the file.
+
+        A disk that takes nothing for `STUCK` s, as a share whose server is gone, is not waited for:
+        that is the failure then, and a repair saves what is there.
+        """
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self._thread.join()
+        before = -1
+        while self._thread.is_alive() and self._done != before:
+            before = self._done
+            self._thread.join(STUCK)
+        if self._thread.is_alive() and self.failure is None:
+            self.failure = OSError(f'the disk of {self.folder} has taken nothing for {STUCK:g} s; '
+                                   'kinema4d record --repair makes the index of what is there')
 
     # ------------------------------------------------------------------ the writing thread
 
@@ -137,6 +149,7 @@ class Bag:
         stamp_ns = self._last_ns = max(stamp_ns, self._last_ns)
         writer.write(self._connection(writer, topic), stamp_ns, raw)
         self.written[topic.name] += 1
+        self._done += 1
         if stamp_ns - self._settled_ns > _SETTLE * 1e9:
             self._settle()
             self._settled_ns = stamp_ns

@@ -8,6 +8,7 @@ are measured are judged with every set point, too.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from geometry_msgs.msg import Point, Pose, PoseStamped, TwistStamped
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 
+from kinema4d_ros.bridge.motion import stamp_ns
 from kinema4d_ros.bridge.transforms import matrix, transform_message
 from kinema4d_ros.errors import KinematicsError
 from kinema4d_ros.nodes.set_point_gate.set_point import SetPoint
@@ -23,6 +25,9 @@ from kinema4d_ros.robot import InverseKinematics, JointType, PostureBound, Robot
 
 _DAMPING = 1e-3     # of the inverse of the Jacobian [m or rad]
 _MISSED = 0.05      # share of a twist that the joints may miss
+_STALE = 0.5        # [s] that a stamp may be past: what was meant then is not meant now
+_AHEAD = 0.1        # [s] that it may be ahead
+_UNIT = 0.01        # by which the length of a quaternion may be off 1, as tf2 has it
 
 
 class _Chain:
@@ -58,6 +63,15 @@ class _Chain:
         return out
 
 
+def _why_not_now(header: Header, now_ns: int) -> str | None:
+    """Return why a set point is not meant for now; one without a stamp is."""
+    late = (now_ns - stamp_ns(header.stamp)) * 1e-9
+    if not stamp_ns(header.stamp) or -_AHEAD <= late <= _STALE:
+        return None
+    return f'its stamp is {late:.2f} s in the past, limit {_STALE} s: it is late, or a clock is ' \
+           'off' if late > 0 else f'its stamp is {-late:.2f} s ahead, limit {_AHEAD} s'
+
+
 class PoseWire:
     """PoseStamped of a link, in the frame of the root link."""
 
@@ -78,8 +92,15 @@ class PoseWire:
         if message.header.frame_id != chain.robot.root_link:
             return SetPoint(f"it is in frame '{message.header.frame_id}'; poses are to be in that "
                             f"of the root link, '{chain.robot.root_link}'")
+        if (why := _why_not_now(message.header, now_ns)) is not None:
+            return SetPoint(why)
         if live is None:
             return SetPoint('where the joints are is not known')
+        turn = message.pose.orientation
+        length = math.hypot(turn.x, turn.y, turn.z, turn.w)
+        if not abs(length - 1.0) <= _UNIT:
+            return SetPoint(f'the length of its quaternion is {length:.3f} and not 1, of which '
+                            'each controller makes something else')
         try:
             here = chain.bound.poses(live)[chain.tip]
             # The first one is where it is: no other posture is looked for than the one nearby.
@@ -129,6 +150,8 @@ class TwistWire:
         twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
         if not np.isfinite(twist).all():
             return SetPoint('it has numbers that are none')
+        if (why := _why_not_now(message.header, now_ns)) is not None:
+            return SetPoint(why)
         if live is None:
             return SetPoint('where the joints are is not known')
         poses = chain.bound.poses(live)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from kinema4d_ros.bridge.graph import owner
 
 _AGE = 2.0          # [s] that an answer of the controller manager holds
 _PATIENCE = 1.0     # [s] that an answer is waited for
+_ASK_AGAIN = 1.0    # [s] after which it is asked for its joints again
 
 
 class ControllerWatch:
@@ -40,6 +42,7 @@ class ControllerWatch:
         self._node, self.name, self._output = node, name, output
         self._given, self._asks_joints, self._told = joints, asks_joints, ()
         self._state, self._state_at = '', -_AGE
+        self._told_at = self._off_at = -math.inf      # steady time [s]: told its joints, was away
         self._parameters = node.create_client(GetParameters, f'{name}/get_parameters',
                                               callback_group=group)
         self._manager, self._list, self._list_type = manager, None, None
@@ -63,12 +66,21 @@ class ControllerWatch:
 
     def look(self) -> None:
         """Ask whatever is to be known anew."""
-        if self._asks_joints and not self._told:
+        now = time.monotonic()
+        if not self._node.count_subscribers(self._output) \
+                or self._list is not None and self._state != 'active':
+            self._off_at = now
+        if self._asks_joints and (now - self._told_at > _ASK_AGAIN or self._is_outdated):
             self._ask('joints', self._parameters, lambda: GetParameters.Request(
                 names=['joints']), self._take_joints)
         if self._list is not None:
             assert self._list_type is not None
             self._ask('state', self._list, self._list_type.Request, self._take_state)
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether it was away or inactive since it told its joints: set points have no names."""
+        return self._told_at <= self._off_at
 
     def why_not(self) -> str | None:
         """Return why set points must not go to the controller now."""
@@ -85,12 +97,13 @@ class ControllerWatch:
                    f'{", ".join(self._told)}'
         if not self.joints:
             return f'{self.name} has not told its joints: set the parameter joints if it cannot'
-        if self._list is None:
-            return None
-        if time.monotonic() - self._state_at > _AGE:
+        if self._list is not None and time.monotonic() - self._state_at > _AGE:
             return f'{self._manager} does not tell whether {self.name} is active'
-        return None if self._state == 'active' else \
-            f'{self.name} is {self._state or "not loaded"}, as {self._manager} says'
+        if self._list is not None and self._state != 'active':
+            return f'{self.name} is {self._state or "not loaded"}, as {self._manager} says'
+        if self._told and self._is_outdated:
+            return f'{self.name} was inactive or away, and has not said since which joints it has'
+        return None
 
     def _ask(self, what: str, client: Any, request: Any, take: Any) -> None:
         asked = self._asked.get(what)
@@ -107,6 +120,7 @@ class ControllerWatch:
     def _take_joints(self, reply: Any) -> None:
         if reply is not None and reply.values:
             self._told = tuple(reply.values[0].string_array_value)
+            self._told_at = time.monotonic()
 
     def _take_state(self, reply: Any) -> None:
         if reply is None:

@@ -20,6 +20,7 @@ from std_msgs.msg import String
 
 from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.graph import IncompatiblePublishers, why_silent
+from kinema4d_ros.bridge.motion import time_message
 from kinema4d_ros.bridge.node_base import NodeBase
 from kinema4d_ros.bridge.robot_state import RobotState
 from kinema4d_ros.bridge.subscription_thread import NotForExecutor
@@ -152,8 +153,10 @@ class SetPointGate(NodeBase, Node):
     def _after(self, ruling: SetPointRuling, situation: SetPointSituation) -> None:
         """Say and do what comes of a ruling, once what is relayed has gone."""
         if ruling.own is not None and self._wire is not None and not self._is_monitor:
-            self._publisher.publish(self._wire.write(ruling.own, ruling.share,
-                                                     self._live(situation)))
+            own = self._wire.write(ruling.own, ruling.share, self._live(situation))
+            if self._kind in (SetPointKind.POSE, SetPointKind.TWIST):   # else it is taken for stale
+                own.header.stamp = time_message(situation.now_ns)
+            self._publisher.publish(own)
         if ruling.reason is None:
             self._report.relays()
         else:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import traceback
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from action_msgs.msg import GoalStatus
+from action_msgs.srv import CancelGoal
 from control_msgs.action import FollowJointTrajectory
 from rclpy.action.client import ClientGoalHandle
 from rclpy.callback_groups import CallbackGroup
@@ -26,6 +28,16 @@ from kinema4d_ros.nodes.trajectory_gate.dispatch import Dispatcher
 from kinema4d_ros.nodes.trajectory_gate.messages import submission_of
 
 _ENDS = {GoalStatus.STATUS_SUCCEEDED: GoalEnd.SUCCEED, GoalStatus.STATUS_CANCELED: GoalEnd.CANCEL}
+_UNKNOWN = 4        # answers that it does not know a goal, after which that is taken for lost
+
+
+@dataclass(eq=False)
+class _Unanswered:
+    """A goal that the controller has neither accepted nor rejected, as far as is heard."""
+
+    request: GateRequest
+    goal_id: UUID
+    unknown: int = 0            # how often it said that it does not know it
 
 
 class ControllerClient:
@@ -47,11 +59,12 @@ class ControllerClient:
         :param by_topic: whether what comes by topic goes on by topic.
         """
         self._node, self._dispatcher, self._feedback = node, dispatcher, feedback
-        self._handles: dict[int, ClientGoalHandle] = {}     # of what has not ended
+        self._handles: dict[int, ClientGoalHandle] = {}     # accepted, and not ended
+        self._unanswered: dict[int, _Unanswered] = {}
         self.action, self.topic = f'{name}/follow_joint_trajectory', f'{name}/joint_trajectory'
         self._client = DirectActionClient(node, FollowJointTrajectory, self.action,
                                           callback_group=group)
-        self._server = KnownServer(self._client.server_is_ready)
+        self._server = KnownServer(self._client.server_is_ready, self._client.greet)
         # The result of a goal that nobody sent: the server answers that it knows none.
         self._ping = node.create_client(FollowJointTrajectory.Impl.GetResultService,
                                         f'{self.action}/_action/get_result', callback_group=group)
@@ -84,11 +97,11 @@ class ControllerClient:
         """Whether a goal or a message would arrive."""
         if self._publisher is not None and not self._publisher.get_subscription_count():
             return False
-        return self.look()
+        return self._server.is_known
 
-    def look(self) -> bool:
-        """Return whether a goal would arrive; to be called again and again."""
-        return self._server.look()
+    def look(self) -> None:
+        """Get to know it; to be called again and again."""
+        self._server.look()
 
     def forward(self, request: GateRequest) -> None:
         """Forward what came as it came."""
@@ -97,13 +110,18 @@ class ControllerClient:
             self._publisher.publish(submission.raw)
             self._dispatcher.post(ControllerAccepted(request, can_be_cancelled=False))
             return
+        goal_id = submission.uuid or UUID(uuid=list(uuid.uuid4().bytes))
+        self._unanswered[number] = _Unanswered(request, goal_id)
         future = self._client.send_goal_async(
-            submission.goal, goal_uuid=submission.uuid, feedback_callback=self._dispatcher.guarded(
+            submission.goal, goal_uuid=goal_id, feedback_callback=self._dispatcher.guarded(
                 lambda message: self._heard(number, message.feedback)))
         future.add_done_callback(self._dispatcher.guarded(
             lambda done: self._answered(request, done.result())))
 
     def _heard(self, number: int, feedback: FollowJointTrajectory.Feedback) -> None:
+        if number in self._unanswered:      # who tells of it has taken it: the answer was lost
+            goal = self._unanswered[number]
+            self._answered(goal.request, self._client.handle_of(goal.goal_id))
         self._feedback(number, feedback)
         positions = feedback.desired.positions
         self._dispatcher.handle(ControllerHeard(
@@ -123,6 +141,8 @@ class ControllerClient:
             lambda _: self._dispatcher.handle(ControllerHeard(number))))
 
     def _answered(self, request: GateRequest, handle: ClientGoalHandle) -> None:
+        if self._unanswered.pop(request.number, None) is None:
+            return      # feedback was quicker
         if not handle.accepted:
             self._dispatcher.handle(ControllerRejected(request.number))
             return
@@ -139,14 +159,30 @@ class ControllerClient:
             reply.result.error_string))
 
     def cancel(self, number: int) -> None:
-        """Ask the controller to stop; nothing happens while it has not taken the goal."""
-        handle = self._handles.get(number)
-        if handle is not None:
-            handle.cancel_goal_async()
+        """Ask the controller to stop, whether or not it has said that it took the goal."""
+        if number in self._handles:
+            self._handles[number].cancel_goal_async()
+        elif number in self._unanswered:
+            goal = self._unanswered[number]
+            handle = self._client.handle_of(goal.goal_id)
+            handle.cancel_goal_async().add_done_callback(self._dispatcher.guarded(
+                lambda done: self._cancelled(goal, handle, done.result())))
+
+    def _cancelled(self, goal: _Unanswered, handle: ClientGoalHandle,
+                   reply: CancelGoal.Response) -> None:
+        """Take what the controller says to the cancel of what it did not answer to."""
+        if reply.return_code != CancelGoal.Response.ERROR_UNKNOWN_GOAL_ID:
+            self._answered(goal.request, handle)        # it has it, or had it
+            return
+        goal.unknown += 1
+        if goal.unknown == _UNKNOWN:        # should it come all the same, it is cancelled
+            self._dispatcher.handle(ControllerFinished(
+                goal.request.number, GoalEnd.ABORT, FollowJointTrajectory.Result.INVALID_GOAL,
+                'the controller never got it'))
 
     def cancel_all(self) -> None:
         """Ask the controller to stop all that it has of ours, the newest first."""
-        for number in sorted(self._handles, reverse=True):
+        for number in sorted({*self._handles, *self._unanswered}, reverse=True):
             try:
                 self.cancel(number)
             except Exception:      # the others must be cancelled all the same

@@ -130,7 +130,7 @@ class TrajectoryGate(NodeBase, Node):
         return GraphState(
             self._goals.why_doubled(), why_no_controller,
             why_no_controller is not None and self._controller.is_gone,
-            self._shadow_sim.why_missing(), self._shadow_sim.look(), self._shadow_sim.is_settled)
+            self._shadow_sim.why_missing(), self._shadow_sim.is_known, self._shadow_sim.is_settled)
 
     def _carry_out(self, command: Command) -> None:
         match command:
@@ -167,7 +167,8 @@ class TrajectoryGate(NodeBase, Node):
         self._settings = gate_settings(TABLE.snapshot(self))
 
     def _on_tick(self) -> None:
-        self._controller.look(), self._shadow_sim.look()
+        self._controller.look()
+        self._shadow_sim.look()
         self._dispatcher.handle(Tick())
 
     def _look_around(self) -> None:

@@ -71,10 +71,15 @@ class OtherGates:
                 or robot is None or message.robot_hash != robot.description_hash:
             return
         sent = stamp_ns(message.sent)
-        # What cannot be read was read by the gate that forwarded it: a failure here is ours.
+        try:
+            trajectory = trajectory_from_message(message.motion)
+        except Exception as error:      # no other node may end this gate; nothing passes beside it
+            self._node.get_logger().warning(
+                f'{message.gate} tells of a motion that cannot be read: {error}',
+                throttle_duration_sec=5.0)
+            trajectory = trajectory_from_message(JointTrajectory())
         told = ToldMotion(
-            f'{message.gate}#{message.trajectory}#{sent}', message.gate,
-            trajectory_from_message(message.motion), sent, duration_seconds(message.elapsed),
-            message.over, tuple(message.together))
+            f'{message.gate}#{message.trajectory}#{sent}', message.gate, trajectory, sent,
+            duration_seconds(message.elapsed), message.over, tuple(message.together))
         if self.motions.take(told, time.monotonic()):
             self._dispatcher.handle(OthersChanged())

@@ -53,7 +53,7 @@ class ShadowSimClient:
         self._node, self._dispatcher, self._name = node, dispatcher, name
         self._status_topic = f'{name}/precheck/_action/status'
         self._client = DirectActionClient(node, Precheck, f'{name}/precheck', callback_group=group)
-        self._server = KnownServer(self._client.server_is_ready)
+        self._server = KnownServer(self._client.server_is_ready, self._client.greet)
         self._questions: dict[int, _Question] = {}      # by the number of the trajectory
         self._started = time.monotonic()
         self._topic = f'{name.rpartition("/")[0]}/verdict'
@@ -81,9 +81,14 @@ class ShadowSimClient:
         """Whether what the graph does not show can be taken as absent."""
         return time.monotonic() > self._started + _DISCOVERY_TIME
 
-    def look(self) -> bool:
-        """Return whether a question would arrive; to be called again and again."""
-        return self._server.look()
+    def look(self) -> None:
+        """Get to know it; to be called again and again."""
+        self._server.look()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a question would arrive."""
+        return self._server.is_known
 
     def ask(self, command: AskShadowSim) -> None:
         """Ask for a verdict."""

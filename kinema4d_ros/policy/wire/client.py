@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from socket import SO_SNDTIMEO, SOL_SOCKET
 from types import TracebackType
 from typing import Any
 
@@ -104,6 +106,10 @@ class Connection:
             raise
         self.metadata = metadata
         self.connected += 1
+        # websockets waits for ever where a server does not read, and its buffers are full.
+        opened: Any = self._socket
+        opened.socket.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack(
+            'll', *map(int, divmod(self.timeout * 1e6, 1e6))))
         return metadata
 
     def ask(self, question: Mapping[str, Any], *, text_is_answer: bool = False) -> Any:
@@ -129,7 +135,9 @@ class Connection:
             return answer if text_is_answer and isinstance(answer, str) else self._message(answer)
         except _errors() as error:
             self.close()
-            raise PolicyError(f'the policy server {self.address} is gone: {_words(error)}; the '
+            how = f'did not read for {self.timeout:g} s' if isinstance(
+                error.__cause__, BlockingIOError) else f'is gone: {_words(error)}'
+            raise PolicyError(f'the policy server {self.address} {how}; the '
                               'next question connects anew') from error
         except BaseException:
             self.close()        # whoever was interrupted left an answer behind, too
