@@ -78,6 +78,21 @@ def test_nothing_that_was_seen_from_where_the_base_was_is_recalled(desk):
     assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
 
 
+def test_an_image_that_was_on_its_way_when_the_base_drove_is_not_recalled_either(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.drive(0.0)
+    desk.run(450)
+    desk.look()
+    assert not desk.inputs.has_driven_since(desk.begin)
+    desk.drive(0.2)
+    look = desk.look()     # the wrist's image is of 20 ms before
+    assert not look.observation.left_out and desk.inputs.has_driven_since(look.oldest_ns)
+    desk.run(800, ['front'])
+    look = desk.look()
+    assert [view.name for view in look.observation.views] == ['front']
+    assert not desk.inputs.has_driven_since(look.oldest_ns)
+
+
 def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
     desk = desk(**{'tier1.memory_age': 3.0})
     desk.run(450)
@@ -216,6 +231,21 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drive
     left = np.isnan(view.depth[8:]).mean()
     assert left > 0.15 if moves or drives or turned_off else left < 0.05
     assert np.nanmax(view.depth) == 1.5
+
+
+def test_each_depth_image_that_cannot_be_read_counts_as_refused_once(desk):
+    desk = desk()
+    desk.speed = 0.0
+    holes = np.full((HEIGHT, WIDTH), np.nan, np.float32)
+    for depth in holes[1:], holes[2:], holes:      # two of another size
+        desk.now += 34 * MS
+        desk.feel(desk.now)
+        desk.show('front', desk.now, depth=depth)
+        desk.show('wrist', desk.now)
+    for _ in range(3):
+        assert not desk.look().observation.left_out
+    status, = (each for each in desk.inputs.status() if each.topic == 'front/depth/image_raw')
+    assert (status.received, status.refused) == (3, 2)
 
 
 def test_a_depth_image_that_is_sent_twice_counts_once(desk):
