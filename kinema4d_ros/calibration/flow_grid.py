@@ -77,9 +77,18 @@ class FlowGrid(PoseSearch):
 
 
 @numba.njit(cache=True, nogil=True, inline='always')
-def _projected(T: np.ndarray, zoom: float, pinhole: np.ndarray, p: np.ndarray
-               ) -> tuple[float, float, float]:
-    """Return column, row and distance [m]; the distance is 0 where it cannot be projected."""
+def projected(T: np.ndarray, zoom: float, pinhole: np.ndarray, p: np.ndarray
+              ) -> tuple[float, float, float]:
+    """
+    Return the cell that a point is seen in, (column, row), and its distance [m].
+
+    The distance is 0 where the point is too near to be projected, or behind the camera.
+
+    :param T: (3, 4) float64, T_camera_base.
+    :param zoom: factor of the focal lengths.
+    :param pinhole: (4,) float64, fx, fy, cx, cy [cells].
+    :param p: (3,) float64 [m] base frame.
+    """
     z = T[2, 0] * p[0] + T[2, 1] * p[1] + T[2, 2] * p[2] + T[2, 3]
     if z < 0.05:
         return 0.0, 0.0, 0.0
@@ -99,11 +108,11 @@ def _scores(T: np.ndarray, zoom: np.ndarray, pinhole: np.ndarray, before: np.nda
         for t in range(pairs):
             moves[:], weight[:] = 0.0, 0.0
             for n in range(before.shape[1]):
-                u, v, z = _projected(T[k], zoom[k], pinhole, before[t, n])
+                u, v, z = projected(T[k], zoom[k], pinhole, before[t, n])
                 column, row = int(np.floor(u + 0.5)), int(np.floor(v + 0.5))
                 if z == 0.0 or not (0 <= column < columns and 0 <= row < rows):
                     continue
-                u_after, v_after, z_after = _projected(T[k], zoom[k], pinhole, after[t, n])
+                u_after, v_after, z_after = projected(T[k], zoom[k], pinhole, after[t, n])
                 if z_after == 0.0:
                     continue
                 w = 1.0 / z ** _BEHIND

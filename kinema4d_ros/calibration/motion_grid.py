@@ -14,6 +14,7 @@ import cv2
 import numba
 import numpy as np
 
+from kinema4d_ros.calibration.flow_grid import projected
 from kinema4d_ros.calibration.search import COLUMNS, PoseSearch
 from kinema4d_ros.types import PinholeCamera
 
@@ -57,14 +58,10 @@ def _scores(T: np.ndarray, zoom: np.ndarray, pinhole: np.ndarray, surface: np.nd
         hit[:] = False
         for t in range(frames):
             for n in range(surface.shape[1]):
-                p = surface[t, n]
-                z = T[k, 2, 0] * p[0] + T[k, 2, 1] * p[1] + T[k, 2, 2] * p[2] + T[k, 2, 3]
-                if z < 0.05:
+                across, down, z = projected(T[k], zoom[k], pinhole, surface[t, n])
+                u, v = int(np.floor(across + 0.5)), int(np.floor(down + 0.5))
+                if z == 0.0:
                     continue
-                x = T[k, 0, 0] * p[0] + T[k, 0, 1] * p[1] + T[k, 0, 2] * p[2] + T[k, 0, 3]
-                y = T[k, 1, 0] * p[0] + T[k, 1, 1] * p[1] + T[k, 1, 2] * p[2] + T[k, 1, 3]
-                u = int(np.floor(zoom[k] * pinhole[0] * x / z + pinhole[2] + 0.5))
-                v = int(np.floor(zoom[k] * pinhole[1] * y / z + pinhole[3] + 0.5))
                 if 0 <= u < columns and 0 <= v < rows:
                     hit[t, v, u] = True
         together, own = 0.0, 1e-9

@@ -61,10 +61,6 @@ class EpisodeOutcome:
     #: [m] how far beside what it aims at the script aimed, base frame: 'grasp', 'place'
     aim_errors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
-    def to_values(self) -> dict[str, Any]:
-        """Return it as it is written into a JSON document."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def of(cls, values: Row) -> EpisodeOutcome:
         """

@@ -99,11 +99,6 @@ def was_touched(episode: Episode) -> bool:
     return bool((truth.to_scene[:, strict] <= 0.0).any())
 
 
-def was_disturbed(episode: Episode) -> bool:
-    """Return whether something was pushed, see `labels_of`."""
-    return bool(labels_of(episode).disturbed)
-
-
 def was_dangerous(episode: Episode) -> bool:
     """Return whether the execution did what it should not have."""
     return labels_of(episode).is_dangerous

@@ -80,6 +80,21 @@ def test_nothing_that_was_seen_from_where_the_base_was_is_recalled(desk):
     assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
 
 
+def test_an_image_that_was_on_its_way_when_the_base_drove_is_not_recalled_either(desk):
+    desk = desk(**{'wrist.max_input_age': 0.5, 'tier1.memory_age': 30.0})
+    desk.drive(0.0)
+    desk.run(450)
+    desk.look()
+    assert not desk.inputs.has_driven_since(desk.begin)
+    desk.drive(0.2)
+    look = desk.look()     # the wrist's image is of 20 ms before
+    assert not look.observation.left_out and desk.inputs.has_driven_since(look.oldest_ns)
+    desk.run(800, ['front'])
+    look = desk.look()
+    assert [view.name for view in look.observation.views] == ['front']
+    assert not desk.inputs.has_driven_since(look.oldest_ns)
+
+
 def test_a_camera_whose_depth_stops_is_left_out_with_its_last_look(desk):
     desk = desk(**{'tier1.memory_age': 3.0})
     desk.run(450)
@@ -228,6 +243,21 @@ def test_a_calibration_that_changes_counts_with_the_next_look(desk):
     desk.run(200)
     after = desk.look().observation.views[0].camera
     assert (before.fx, after.fx, after.width) == (90.0, 100.0, before.width)
+
+
+def test_each_depth_image_that_cannot_be_read_counts_as_refused_once(desk):
+    desk = desk()
+    desk.speed = 0.0
+    holes = np.full((HEIGHT, WIDTH), np.nan, np.float32)
+    for depth in holes[1:], holes[2:], holes:      # two of another size
+        desk.now += 34 * MS
+        desk.feel(desk.now)
+        desk.show('front', desk.now, depth=depth)
+        desk.show('wrist', desk.now)
+    for _ in range(3):
+        assert not desk.look().observation.left_out
+    status, = (each for each in desk.inputs.status() if each.topic == 'front/depth/image_raw')
+    assert (status.received, status.refused) == (3, 2)
 
 
 def test_a_depth_image_that_is_sent_twice_counts_once(desk):

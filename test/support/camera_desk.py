@@ -79,7 +79,8 @@ class Desk:
         self.put(f'{name}/camera_info', camera_info_message(self.camera, header), sender)
         if depth is not None:
             self.put(f'{name}/depth/image_raw',
-                     array_to_image(np.full(shape, depth, np.float32), header, '32FC1'), sender)
+                     array_to_image(depth if isinstance(depth, np.ndarray) else np.full(
+                         shape, depth, np.float32), header, '32FC1'), sender)
         self.put(f'{name}/image_raw', array_to_image(np.zeros((*shape, 3), np.uint8), header),
                  sender)
 

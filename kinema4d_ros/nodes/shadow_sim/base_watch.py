@@ -3,9 +3,6 @@
 """Whether the base that the arm stands on has moved in the world, by TF."""
 from __future__ import annotations
 
-import math
-import time
-
 import numpy as np
 
 from kinema4d_ros.bridge.transforms import same_pose, TransformTree
@@ -32,7 +29,6 @@ class BaseWatch:
         :param frame_prefix: what TF has before the names of the robot's links, as CameraFinder's.
         """
         self._tree, self._prefix = tree, frame_prefix
-        self.moved_at = -math.inf     # [s] monotonic, when it was last found to have moved
         self._anchor: tuple[str, str, np.ndarray] | None = None     # root, highest frame, pose
 
     def has_moved(self, root_link: str) -> bool:
@@ -47,11 +43,11 @@ class BaseWatch:
         try:
             here = root, *self._tree.highest(root)
         except ContradictionError:
-            self._anchor, self.moved_at = None, time.monotonic()
+            self._anchor = None
             return True
         before, self._anchor = self._anchor, self._anchor or here
         if before is None or before[:2] == here[:2] and same_pose(
                 before[2], here[2], position=MOVED, angle=TURNED):
             return False
-        self._anchor, self.moved_at = here, time.monotonic()
+        self._anchor = here
         return True

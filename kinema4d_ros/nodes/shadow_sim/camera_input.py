@@ -3,7 +3,6 @@
 """One camera: its topics, and what it sees of the world at the stamp of an image of its own."""
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -49,7 +48,7 @@ class CameraInput:
 
     def __init__(self, name: str, received: Received, joints: JointInput,
                  values: Mapping[str, Any], on_jump: Callable[[], None],
-                 moved_at: Callable[[], float] = lambda: -math.inf):
+                 moved_ns: Callable[[], int] = lambda: -1):
         """
         Subscribe.
 
@@ -58,10 +57,10 @@ class CameraInput:
         :param values: snapshot of the parameters.
         :param on_jump: called when the stamps of the images jump back: what was remembered of
             them is of another time.
-        :param moved_at: returns when the robot's base was last found to have moved [s] monotonic.
+        :param moved_ns: returns when the robot's base was last found to have moved, in ROS time.
         """
         self.name, self._received, self._joints = name, received, joints
-        self._moved_at = moved_at
+        self._moved_ns = moved_ns
         own = of_camera(values, name)
         reliability = own['camera_reliability']
         compressed = own['image_transport'] == 'compressed'
@@ -149,7 +148,7 @@ class CameraInput:
         """
         last = self._last
         if last is None or last.view.depth is None or problem.code == FindingCode.CONTRADICTION \
-                or self.last_good <= self._moved_at() \
+                or last.view.stamp_ns <= self._moved_ns() \
                 or not 0 <= now_ns - last.view.stamp_ns <= memory_age * NS:
             return None
         return last
@@ -219,7 +218,7 @@ class CameraInput:
         for other in self._depth.by_distance(entry.stamp_ns, round(FLICKER * NS)):
             if len(others) == most - 1:
                 break
-            if other.stamp_ns in seen or min(entry.arrival, other.arrival) <= self._moved_at():
+            if other.stamp_ns in seen or min(entry.stamp_ns, other.stamp_ns) <= self._moved_ns():
                 continue
             seen.add(other.stamp_ns)
             try:

@@ -66,16 +66,17 @@ class Inputs:
         self._received = Received(node)
         self._joints = JointInput(node, values, self._received.note_problem,
                                   lambda: self._received.missing(JOINTS))
-        base = BaseWatch(tree, values.get('frame_prefix', ''))
         self._trail = Trail(node, robot, lambda of, now_ns: self._joints.newest(
-            of, now_ns, values).positions, base, on_moved)
+            of, now_ns, values).positions, BaseWatch(tree, values.get('frame_prefix', '')),
+            on_moved)
 
         def jumped() -> None:
             self._trail.clear()
             on_jump()
 
-        self.cameras = tuple(CameraInput(name, self._received, self._joints, values, jumped,
-                                         lambda: base.moved_at) for name in values['cameras'])
+        self.cameras = tuple(CameraInput(
+            name, self._received, self._joints, values, jumped, lambda: self._trail.moved_ns)
+            for name in values['cameras'])
         self.sources = tuple(SceneInput(name, told, self._received, self._joints,
                                         values['max_input_age'])
                              for name, told in sources_of(values).items())
@@ -172,6 +173,10 @@ class Inputs:
         self._joints.catch_up()
         return self._joints.start_state(robot, now_ns, values)
 
+    def has_driven_since(self, stamp_ns: int) -> bool:
+        """Return whether what was seen at a stamp may be of another place, by TF."""
+        return stamp_ns <= self._trail.moved_ns
+
     def observe(self, finder: CameraFinder, now_ns: int, values: Mapping[str, Any], *,
                 patience: float = 0.0) -> FramedObservation:
         """
@@ -192,7 +197,7 @@ class Inputs:
         started = time.monotonic()
         self._received.catch_up()
         self._joints.catch_up()
-        self._trail.note_base(finder.robot)     # before what was seen is recalled
+        self._trail.note_base(finder.robot, now_ns)     # before what was seen is recalled
         framed: list[FramedView] = []
         recalled: list[FramedView] = []
         left_out: dict[str, str] = {}

@@ -28,9 +28,9 @@ from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.clearance_feed import ClearanceFeed
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
-from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
+from kinema4d_ros.nodes.shadow_sim.memory_feed import MemoryFeed
 from kinema4d_ros.nodes.shadow_sim.outputs import Outputs
 from kinema4d_ros.nodes.shadow_sim.pipeline import PrecheckPipeline
 from kinema4d_ros.nodes.shadow_sim.requests import PrecheckRequest, RequestRunner
@@ -60,6 +60,7 @@ class _Parts(NamedTuple):
     runner: RequestRunner
     action: PrecheckAction
     workers: tuple[Supervisor, ...]     # of the world model, and of the checks where apart
+    memory: MemoryFeed
     feed: ClearanceFeed
 
     def stop(self, outcome: JobOutcome, reason: str) -> None:
@@ -170,6 +171,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         runner = RequestRunner(always_answered(pipeline, outputs, self.get_logger()))
         action = PrecheckAction(self, runner, current, lambda: self._active)
         return _Parts(live, outputs, pipeline, runner, action, workers,
+                      MemoryFeed(self, live, current, self._diagnostics.drift, workers),
                       ClearanceFeed(self, live, outputs, current, workers[-1]))
 
     def _start_workers(self, settings: ShadowSimSettings) -> tuple[Supervisor, ...]:
@@ -226,7 +228,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
         self._made += self._attachments.subscribe(self, self._data)
         self._made += [self.create_timer(1.0 / rate, callback, callback_group=self._slow)
                        for rate, callback in (
-                           (values['memory_rate'], self._on_remember),
+                           (values['memory_rate'], self._parts.memory.look),
                            (values['local_clearance_rate'], self._parts.feed.look)) if rate > 0]
         result = super().on_activate(state)
         self._active = result == SUCCESS
@@ -324,25 +326,6 @@ class ShadowSim(GuardedNode, LifecycleNode):
             parts.runner.submit(PrecheckRequest(
                 (message,), deadline=self._settings.current.values['deadline'],
                 is_streamed=True))
-
-    def _on_remember(self) -> None:
-        """Show the workers the scene while nothing else is to do."""
-        parts, inputs = self._parts, self._inputs
-        if parts is None or inputs is None:
-            return
-        finder = parts.live.current.source.finder
-        idle = [worker for worker in parts.workers if worker.is_idle]
-        if finder is None or not idle:
-            return
-        try:
-            seen = inputs.observe(finder, self.get_clock().now().nanoseconds,
-                                  self._settings.current.values).observation
-        except InputProblem as problem:
-            self.get_logger().debug(f'nothing to remember: {problem}')
-            return
-        take = self._diagnostics.drift.asks(seen, finder.robot, self._settings.current)
-        for worker in idle:     # the last one, which is that of the checks, tells how it looks
-            worker.remember(seen, take if worker is idle[-1] else None)
 
     def _on_diagnostics(self) -> None:
         inputs, parts = self._inputs, self._parts

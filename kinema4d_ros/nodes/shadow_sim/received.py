@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
 from kinema4d_ros.types import FindingCode
 
 RECENT = 5.0                 # [s] the diagnostics show a problem after it last came up
+_COUNTED = 32                # messages, more than any topic keeps of what is read when it is asked
 _PERIOD = 0.02               # [s] between two looks for messages, where nobody asks for them
 
 
@@ -70,7 +72,9 @@ class Received:
         self.subscriptions: dict[str, Any] = {}
         self.camera_topics: dict[str, _CameraTopic] = {}
         self._problems: dict[str, _Problem] = {}
-        self._unusable: dict[str, Entry] = {}      # the newest entry that was counted as refused
+        #: stamps and arrivals of the newest entries that were counted as refused
+        self._unusable: defaultdict[str, deque[tuple[int, float]]] = defaultdict(
+            lambda: deque(maxlen=_COUNTED))
 
     # ------------------------------------------------------------------ subscribing
 
@@ -179,8 +183,9 @@ class Received:
         try:
             return convert(entry.value.message)
         except Kinema4DError as error:
-            if self._unusable.get(topic) is not entry:
-                self._unusable[topic] = entry
+            which, counted = (entry.stamp_ns, entry.arrival), self._unusable[topic]
+            if which not in counted:
+                counted.append(which)
                 self.buffers[topic].refuse(kept=True)
             self.note_problem(topic, str(error))
             name = self.node.resolve_topic_name(topic)

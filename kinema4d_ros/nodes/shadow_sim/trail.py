@@ -16,6 +16,7 @@ from kinema4d_ros.types import JointTrail
 
 RATE = 20.0      # [Hz] that joints are looked at: 5 cm of an arm at 1 m/s, and an arm is thicker
 _NS = 10 ** 9
+_NEVER = -1      # [ns] before any stamp
 
 
 class Trail:
@@ -42,6 +43,9 @@ class Trail:
         self._lock = threading.Lock()
         self._of: Robot | None = None
         self._memory = TrailMemory(())
+        #: ROS time [ns] when the base was last found to have moved: what was seen before that, or
+        #: at that time, was seen from elsewhere
+        self.moved_ns = _NEVER
         self._timer = node.create_timer(1.0 / RATE, self._look,
                                         callback_group=MutuallyExclusiveCallbackGroup())
 
@@ -52,12 +56,12 @@ class Trail:
     def clear(self) -> None:
         """Forget all: time has jumped."""
         with self._lock:
-            self._of = None
+            self._of, self.moved_ns = None, _NEVER
 
-    def note_base(self, robot: Robot) -> None:
+    def note_base(self, robot: Robot, now_ns: int) -> None:
         """Forget all if the base of a robot has moved, by what TF has said until now."""
         with self._lock:
-            self._has_moved(robot)
+            self._has_moved(robot, now_ns)
 
     def until(self, robot: Robot, stamp_ns: int, seconds: float) -> JointTrail | None:
         """
@@ -65,8 +69,9 @@ class Trail:
 
         :param seconds: before the stamp, and since; 0 for nowhere.
         """
+        now_ns = self._node.get_clock().now().nanoseconds
         with self._lock:
-            if robot is not self._of or not seconds > 0 or self._has_moved(robot):
+            if robot is not self._of or not seconds > 0 or self._has_moved(robot, now_ns):
                 return None
             return self._memory.since(stamp_ns - round(seconds * _NS))
 
@@ -79,14 +84,14 @@ class Trail:
         except Kinema4DError:      # verdicts say it, where that matters
             return
         with self._lock:
-            if self._has_moved(robot) or robot is not self._of:
+            if self._has_moved(robot, now_ns) or robot is not self._of:
                 self._of, self._memory = robot, TrailMemory(robot.joint_names)
             self._memory.add(now_ns, positions)
 
-    def _has_moved(self, robot: Robot) -> bool:
+    def _has_moved(self, robot: Robot, now_ns: int) -> bool:
         """Forget all if the base has moved, and return whether it has."""
         if not self._base.has_moved(robot.root_link):
             return False
-        self._of = None
+        self._of, self.moved_ns = None, max(self.moved_ns, now_ns)
         self._on_moved()
         return True
