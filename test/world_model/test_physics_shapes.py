@@ -89,6 +89,18 @@ def test_a_tray_that_is_too_long_for_a_thing_stays_though_most_of_it_is_short_en
     assert any(mask[floor].mean() > 0.95 for mask in seen.fixtures)
 
 
+@pytest.mark.parametrize('gap', [0.01, 0.015, 0.02])
+def test_two_boxes_of_one_height_beside_each_other_are_two(gap):
+    boxes = [box((0.16, 0.06, 0.06), (0, 0, 0)), box((0.1, 0.02, 0.06), (0, 0.04 + gap, 0))]
+    depth, number = cast([box((1.2, 1.2, 0.1), (0, 0, -0.1)), *boxes])
+    depth[np.random.default_rng(1).random(depth.shape) < 0.2] = np.nan
+    points = pointmap_from_depth(depth, CAMERA) @ T_BASE_CAMERA[:3, :3].T + T_BASE_CAMERA[:3, 3]
+    seen = see_things(points.astype(np.float32), 2.0)
+    assert len(seen.things) == 2
+    for thing in seen.things:
+        assert len(set(number[thing.mask].tolist()) - {0}) == 1
+
+
 def test_the_ridge_of_a_carton_is_its_middle_and_a_flat_box_is_as_deep_as_it_looks():
     eye = np.array([1.0, 0.0])
     front = rectangle((0.03, 0.03), (-0.03, 0.03), (0.0, 0.12))

@@ -34,6 +34,8 @@ _SMALL = 0.1          # of a pile is the smaller one of two, at least
 _RIM = 0.01           # [m] a fragment's middle may be this far outside of the outline it is part of
 _TORN = 0.03          # [m] ... this far, where it makes the other one round
 _ROUND = 1.12         # times as long as the larger part both together are, at most
+_CORE = 0.25          # of the shorter side of both, around their middle, that must be deep
+_DEEP, _DEEP_SHARE = 0.008, 0.25     # [m] below the top; of the height
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,14 +231,20 @@ def _completes(part: np.ndarray, whole: np.ndarray, inside: float) -> bool:
 
     A stereo camera tears a bowl along its near rim, behind which its depth jumps. What is seen of
     its outside then lies beside what is seen of its inside, as high, and both together are no
-    longer than the larger one.
+    longer than the larger one, and deep in their middle: two boxes beside each other are not.
 
     :param inside: [m] by which the middle of the part is inside of the other's outline.
     """
-    if inside <= -_TORN or abs(float(np.quantile(part[:, 2], 0.98))
-                               - float(np.quantile(whole[:, 2], 0.98))) > _STACKED:
+    top = float(np.quantile(whole[:, 2], 0.98))
+    if inside <= -_TORN or abs(float(np.quantile(part[:, 2], 0.98)) - top) > _STACKED:
         return False
-    return _extent(np.concatenate([part, whole])) <= _ROUND * _extent(whole)
+    both = np.concatenate([part, whole])
+    if _extent(both) > _ROUND * _extent(whole):
+        return False
+    middle, sides, _ = cv2.minAreaRect(both[:, :2].astype(np.float32))
+    core = both[np.linalg.norm(both[:, :2] - middle, axis=1) < _CORE * min(sides), 2]
+    deep = max(_DEEP, _DEEP_SHARE * (top - float(both[:, 2].min())))
+    return bool(len(core)) and float(np.median(core)) < top - deep
 
 
 def _without_parts(points: np.ndarray, things: list[SeenThing], fixtures: list[np.ndarray],
