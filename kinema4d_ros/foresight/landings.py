@@ -16,9 +16,9 @@ _INTO = 0.02        # [m] what is let go lower than this below where it would re
 _OVERLAP = 0.01     # [m] by which two things cannot be in one place
 
 
-def why_landing_unknown(drop: float, seen: float) -> str:
+def why_landing_unknown(drop: float, seen: float) -> str | None:
     """
-    Return why what is below does not tell where a body that is let go comes to rest; '' if it does.
+    Return why what is below does not tell where a body that is let go comes to rest, or None.
 
     :param drop: [m] to what is below it; NaN where nothing is seen there.
     :param seen: share of the ground below that was seen.
@@ -31,12 +31,12 @@ def why_landing_unknown(drop: float, seen: float) -> str:
     if drop > _LONG_FALL and seen < _SEEN_GROUND:
         return (f'only {100 * seen:.0f} % of the ground {100 * drop:.0f} cm below where it is let '
                 'go was seen')
-    return ''
+    return None
 
 
-def why_wedged(moving: MovingBody, others: Sequence[MovingBody], frame: int) -> str:
+def why_wedged(moving: MovingBody, others: Sequence[MovingBody], frame: int) -> str | None:
     """
-    Return why a body cannot rest where it is at a frame; '' where it can.
+    Return why a body cannot rest where it is at a frame; None where it can.
 
     What the hand has put down before is known from all sides. Where a body comes down on its edge
     it tips, and pushes that away.
@@ -45,11 +45,11 @@ def why_wedged(moving: MovingBody, others: Sequence[MovingBody], frame: int) -> 
     """
     planes = moving.body.planes
     if planes is None:
-        return ''
+        return None
     for other in others:
         if other.part is None and other.let_go is not None and other.let_go < frame:
             deep = -float(depth_in(other.vertices(frame), planes, moving.T_base_body[-1]).min())
             if deep > _OVERLAP:
                 return (f'it comes down on the edge of what was put there before, '
                         f'{1000 * deep:.0f} mm into it')
-    return ''
+    return None

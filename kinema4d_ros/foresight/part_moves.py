@@ -35,7 +35,7 @@ class PartMove:
     poses: np.ndarray        # (T - first, 4, 4) how far it has moved since `first`, base frame
     contact: np.ndarray      # (3,) [m] base frame, where the hand has it
     until_gap: float = 0.0   # [m] a grasp lets go when the gap is wider
-    doubt: str = ''          # why it is not known whether it moves so
+    doubt: str | None = None  # why it is not known whether it moves so
 
     def message(self, before: np.ndarray) -> str:
         """Return what happens, for people; the part had moved by `before` (4, 4) already."""
@@ -131,15 +131,15 @@ class PartMover:
                 and -way[-1, 2] > _DOWN * far[-1]:
             return None
         moves = np.concatenate([moves, np.repeat(moves[-1:], self._steps - last - 1, axis=0)])
-        doubt = '' if slides or kind is EventKind.PUSHED else self._why_forced(
+        doubt = None if slides or kind is EventKind.PUSHED else self._why_forced(
             part, hand, moves[last - first], self.poses[part][first])
         self.poses[part][first:] = moves @ self.poses[part][first]
         return PartMove(part, kind, gone, first, moves, contact, until_gap, doubt)
 
     def _why_forced(self, part: FixturePart, hand: np.ndarray, move: np.ndarray,
-                    before: np.ndarray) -> str:
+                    before: np.ndarray) -> str | None:
         """
-        Return why the hand does not turn a part about the part's own axis; '' where it may.
+        Return why the hand does not turn a part about the part's own axis; None where it may.
 
         A knob turns about its middle. A hand that turns about another place of it would have to
         push the middle aside between the fingers: they slip off, or the arm is pushed off its
@@ -155,11 +155,11 @@ class PartMover:
         stays = np.linalg.lstsq(move[:3, :3] - np.eye(3), -move[:3, 3], rcond=1e-2)[0]
         stays = stays + axis * (axis @ (middle - stays))
         if not part.holds(stays, before):
-            return ''
+            return None
         in_hand = (np.linalg.inv(hand) @ np.r_[middle, 1.0])[:, :3] @ self._fingers.axis
         forced = float(np.abs(in_hand - in_hand[0]).max())
         if forced <= _TOO_FAR:
-            return ''
+            return None
         return (f'the hand turns about a place {1000 * np.linalg.norm(stays - middle):.0f} mm '
                 'beside the middle of what it turns, which would have to move '
                 f'{1000 * forced:.0f} mm between the fingers')

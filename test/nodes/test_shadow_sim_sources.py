@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
-from graph import HEIGHT, READY, WIDTH
+from graph import HEIGHT, READY, URDF, WIDTH
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.msg import Finding, Verdict
 from rclpy.node import Node
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from shadow_bench import codes
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 from tf2_msgs.msg import TFMessage
 
 from kinema4d_ros.bridge import qos
@@ -87,6 +87,24 @@ def test_two_publishers_of_one_joint_that_differ(bench):
     with another(bench, 'mirror', JointState, 'joint_states', joints(READY)):
         bench.robot.wait_shown(20)
         bench.passes()                      # they agree
+
+
+def test_two_robots_that_are_described_on_one_topic(bench):
+    other = String(data=URDF.replace('name="demo_arm"', 'name="other_arm"'))
+    with another(bench, 'second_robot', String, 'robot_description',
+                 profile=qos.ROBOT_DESCRIPTION) as publisher:
+        publisher.publish(String(data=URDF))
+        bench.passes()                      # they agree
+        publisher.publish(other)
+        verdict = bench.graph.wait(lambda: (told := bench.ask()).status == Verdict.UNSURE and told,
+                                   'the contradiction')
+        for word in ('two publishers of robot_description', '/second_robot', '/tester'):
+            assert word in verdict.summary, verdict.summary
+        publisher.publish(String(data=URDF))
+        recovers(bench)
+        publisher.publish(other)
+        bench.graph.wait(lambda: bench.ask().status == Verdict.UNSURE, 'it again')
+    recovers(bench)                          # one of them is gone
 
 
 def test_two_static_mountings_of_one_camera(bench):

@@ -14,7 +14,7 @@ from kinema4d_ros.types import (FindingCode, JointTrajectory, Observation, Pinho
 BOX = '<visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual>'
 
 
-def robot(fore: str = BOX, hand: str = BOX, base: str = BOX) -> Robot:
+def robot(fore: str = BOX, hand: str = BOX, base: str = BOX, tool: str = '0 0 0') -> Robot:
     """Return an arm of three links with these shapes, a tool fixed to its hand."""
     joints = ''.join(
         f'<joint name="{name}" type="revolute"><parent link="{parent}"/><child link="{child}"/>'
@@ -24,7 +24,7 @@ def robot(fore: str = BOX, hand: str = BOX, base: str = BOX) -> Robot:
     return Robot.from_urdf(
         f'<robot name="r"><link name="base">{base}</link><link name="fore">{fore}</link>'
         f'<link name="hand">{hand}</link><link name="tool"/>{joints}<joint name="f" type="fixed">'
-        '<parent link="hand"/><child link="tool"/></joint></robot>')
+        f'<parent link="hand"/><child link="tool"/><origin xyz="{tool}"/></joint></robot>')
 
 
 def motion(joint: str = 'one') -> JointTrajectory:
@@ -50,10 +50,20 @@ def test_a_shape_that_cannot_be_read_is_unsure(shape, words, link):
 
 
 def test_a_link_that_plainly_has_no_shape_is_told_when_it_moves():
-    (found,) = findings(robot(fore=''))
-    assert (found.severity, found.link) == (Severity.INFO, 'fore')
+    (found,) = findings(robot(hand=''))
+    assert (found.severity, found.link) == (Severity.INFO, 'hand')
     assert findings(robot(fore=''), joint='two') == ()
     assert findings(robot(base='')) == ()      # and the tool has the shape of the hand
+
+
+@pytest.mark.parametrize('shapes, link, long', [
+    ({'fore': ''}, 'fore', '50 cm'), ({'hand': '', 'tool': '0 0.3 0'}, 'hand', '30 cm')])
+def test_a_long_link_without_a_shape_is_a_body_that_nobody_knows(shapes, link, long):
+    """Half a metre between two joints is no mere frame, nor is what reaches to a tool."""
+    (found,) = findings(robot(**shapes))
+    assert (found.code, found.severity) == (FindingCode.NOT_CHECKED, Severity.UNSURE)
+    assert found.link == link
+    assert long in found.message and '<collision>' in found.message
 
 
 def test_a_capsule_is_checked_like_any_shape():

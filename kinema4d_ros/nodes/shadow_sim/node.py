@@ -12,7 +12,6 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from kinema4d_ros.bridge import qos
@@ -27,6 +26,7 @@ from kinema4d_ros.nodes.shadow_sim.attachments import Attachments
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.clearance_feed import ClearanceFeed
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
+from kinema4d_ros.nodes.shadow_sim.description_input import DescriptionInput
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics, DiagnosticsPublisher
 from kinema4d_ros.nodes.shadow_sim.inputs import Inputs
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
@@ -146,9 +146,7 @@ class ShadowSim(GuardedNode, LifecycleNode):
             self._robot_state = RobotState(self, values['robot_state_topics'], group=self._data)
         self._parts = self._make_parts(settings)
         self._parts.live.update(why_robot_not_ready=self._robot_state.why_not_ready)
-        self._robot_subscription = self.create_subscription(
-            String, 'robot_description', self._on_robot_description, qos.ROBOT_DESCRIPTION,
-            callback_group=self._slow)
+        self._description = DescriptionInput(self, self._slow, self._on_robot_description)
         # By a clock that runs where /clock does not: they say so.
         self._timer = self.create_timer(1.0 / values['diagnostics_rate'], self._on_diagnostics,
                                         callback_group=self._data,
@@ -281,23 +279,25 @@ class ShadowSim(GuardedNode, LifecycleNode):
         if (parts := self._parts) is None:
             return
         self.destroy_timer(self._timer)
-        self.destroy_subscription(self._robot_subscription)
+        self._description.close()
         parts.close()
         self._diagnostics.drift.clear()
         self._parts = None
 
     # ------------------------------------------------------------------ callbacks
 
-    def _on_robot_description(self, message: String) -> None:
-        """Take a robot; the same text again changes nothing."""
+    def _on_robot_description(self, text: str, doubt: str) -> None:
+        """Take a robot; the same text again changes nothing. A doubt says why there is none."""
         values, parts = self._settings.current.values, self._parts
         if parts is None:      # cleaned up meanwhile
             return
-        if message.data == (before := parts.live.current.source.text):
+        if text == (before := parts.live.current.source.text) and not doubt:
             return
         paths = values['package_paths']
         try:
-            robot = Robot.from_urdf(message.data, package_paths=paths)
+            if doubt:
+                raise ConfigurationError(doubt)
+            robot = Robot.from_urdf(text, package_paths=paths)
             finder, refusal = CameraFinder(
                 robot, extrinsics_of(values), self._tree, values['frame_prefix']), None
         except Exception as error:   # no robot description may end this node
@@ -311,8 +311,8 @@ class ShadowSim(GuardedNode, LifecycleNode):
             parts.stop(JobOutcome.CANCELLED, 'the robot description changed')
         if robot is not None:      # the workers first: they must not be asked about it before
             for worker in parts.workers:
-                worker.set_robot(message.data, paths, robot.description_hash)
-        parts.live.update(source=RobotSource(message.data, finder, refusal))
+                worker.set_robot(text, paths, robot.description_hash)
+        parts.live.update(source=RobotSource(text, finder, refusal))
         if robot is None:
             return
         parts.outputs.publish_shadow_root(robot, values['shadow_prefix'])

@@ -18,6 +18,7 @@ from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier
                                    Tier1Settings, Tier2Settings, TouchRule, Unprobed,
                                    Unseen)
 from kinema4d_ros.precheck.dynamics_rules import LEAST_DRAG, LEAST_PUSH
+from kinema4d_ros.precheck.settings import COARSEST, MOST_GROWTH
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
@@ -179,7 +180,7 @@ TABLE_ROWS = (
           'How far beyond its position limits a joint may be commanded', unit='rad or m',
           maximum=1.0),
     _rule('tier0.velocity_scale', "Share of the robot's velocity limits that may be used",
-          minimum=0.001, maximum=10.0),
+          minimum=0.001, maximum=1.0),
     Parameter('tier0.required_joints', list[str], (),
               'Joints that every trajectory must name; those of a controller that refuses partial '
               'goals'),
@@ -252,9 +253,9 @@ TABLE_ROWS = (
           unit='m', maximum=0.5),
     _rule('tier1.mask_growth',
           'Pixels around the rendered robot that are taken for the robot, at least; more where the '
-          'place of the camera is less certain', unit='px', maximum=50),
+          'place of the camera is less certain', unit='px', maximum=MOST_GROWTH),
     _rule('tier1.voxel', 'Size of the cells of which the scene keeps one point each', unit='m',
-          minimum=0.0005, maximum=0.1),
+          minimum=0.0005, maximum=COARSEST),
     _rule('tier1.least_neighbours',
           'Pixels beside one that must see the same surface, for it to be an obstacle', maximum=8),
     _rule('tier1.least_measured',
