@@ -196,5 +196,5 @@ def test_a_hand_that_turns_a_knob_beside_its_middle_would_have_to_push_it_aside(
     """Beside it by 2 cm along the bar, the middle goes 2 cm x sin(1.1) across the fingers."""
     right, beside = turned_beside(0.0), turned_beside(0.02)
     assert right.kind is beside.kind is EventKind.DRAGGED
-    assert right.doubt == ''
+    assert right.doubt is None
     assert '20 mm beside the middle' in beside.doubt and '18 mm between the' in beside.doubt
