@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from cv2 import Rodrigues
 
 _LEAST = 1e-4      # [m] and [rad]: no calibration is better
 
@@ -65,6 +64,7 @@ def likeliest_motion(T: np.ndarray, covariance: np.ndarray, center: np.ndarray,
         measured, which is less than the fit reckoned with; zeros for nothing.
     :return: (3, 4), and its spread where the center has come to.
     """
+    from cv2 import Rodrigues      # for those who look at a robot, not for those who set rules
     place, turn = (max(each, _LEAST) for each in calibration)
     lever = np.eye(6)       # of the camera's motion to that of the center
     x, y, z = center
@@ -83,6 +83,7 @@ def likeliest_motion(T: np.ndarray, covariance: np.ndarray, center: np.ndarray,
 
 def _motion(T: np.ndarray, center: np.ndarray) -> np.ndarray:
     """Return the shift of a center and the turn about it of a rigid motion, (6,)."""
+    from cv2 import Rodrigues
     shift = T[:3, :3] @ center + T[:3, 3] - center
     found: np.ndarray = np.r_[shift, Rodrigues(np.ascontiguousarray(T[:3, :3]))[0][:, 0]]
     return found

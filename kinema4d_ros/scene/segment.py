@@ -45,7 +45,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
     :return: the object, or None when nothing that could be carried was found.
     """
     center = np.median(points[touched], axis=0)
-    near = _near(points, center, points.dtype.type(largest))
+    near = _within_reach(points, center, points.dtype.type(largest))
     rows, columns = np.nonzero(near)
     # Work in the window of what is near: cheap, and far things cannot matter.
     window = (slice(max(rows.min() - 3, 0), rows.max() + 4),
@@ -78,7 +78,7 @@ def find_object(points: np.ndarray, touched: np.ndarray, largest: float) -> Segm
 
 
 @numba.njit(cache=True, nogil=True)
-def _near(points: np.ndarray, center: np.ndarray, reach: float) -> np.ndarray:
+def _within_reach(points: np.ndarray, center: np.ndarray, reach: float) -> np.ndarray:
     """Return which pixels see a point that is not farther from the center on the level."""
     near = np.empty(points.shape[:2], np.bool_)
     for v in range(points.shape[0]):

@@ -142,7 +142,7 @@ def test_what_ends_on_the_edge_of_its_region_is_neither(world, inward, success):
     edged.execute(solved.executed)
     outcome = edged.outcome()
     assert outcome.success is success
-    assert ('not known' in outcome.reason) is (success is None)
+    assert ('cannot be foreseen' in outcome.reason) is (success is None)
 
 
 def test_fingers_of_a_hand_that_is_stopped_close_where_it_is(carry):

@@ -129,7 +129,7 @@ def test_a_process_that_is_ready_has_compiled_what_a_verdict_needs():
     assert not done.returncode, done.stderr
     count, later = done.stdout.split(' ', 1)
     assert int(count) >= 20 and set(ast.literal_eval(later)) <= {
-        '_bends', '_deepest', '_labels', '_raise', 'chamfer', 'pointmap'}
+        '_bends', '_deepest', '_labels', '_raise', '_within_reach', 'chamfer', 'pointmap'}
 
 
 ALONE = """
