@@ -96,7 +96,7 @@ def test_what_is_published_is_on_the_page(ros_domain):
         other = graph.node.create_publisher(PredictedFrame, 'predicted/side/frame',
                                             qos.PREDICTED_FRAMES)
         node, address = start(graph, cameras='[front,side]')
-        chromium = browser.Browser(640, 480)
+        chromium = browser.Browser(1280, 800)     # what a smaller one shows, the page covers
         try:
             page = chromium.page(address)
             page.wait_text('nothing has come on robot_description yet')
