@@ -287,7 +287,7 @@ def is_beyond(cell, pan):
 
 def test_a_goal_that_is_counted_as_cancelled_since_a_newer_one_came_at_its_end(cell):
     """It was reached, and its result was not told yet."""
-    cell.jtc.monitor = 0.6
+    cell.jtc.monitor = 5.0
     older = cell.sent(cell.gate, swing(0.2, seconds=0.5))
     reply = older.get_result_async()
     is_beyond(cell, 0.2 - 1e-6)
