@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 import tempfile
 import zipfile
@@ -88,6 +89,9 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
     """Return the parts of a file as trimesh meshes, each in the frame of the file."""
     import trimesh  # a second of import that a warm cache does not need
 
+    # It tells of textures that are missing with a traceback, where nobody has set up logging.
+    if not (log := logging.getLogger('trimesh')).handlers:
+        log.addHandler(logging.NullHandler())
     # A resolver over what was read already, so that a mesh cannot name other files.
     resolver = trimesh.resolvers.ZipResolver(
         {name: io.BytesIO(content) for name, content in resources.items()})
