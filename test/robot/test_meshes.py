@@ -113,7 +113,8 @@ def test_a_texture_that_is_missing_is_not_told_as_a_traceback(tmp_path):
         '<library_images><image id="i"><init_from>normals.png</init_from></image>'
         '</library_images><library_effects>'), 1).replace('<profile_COMMON>', (
             '<profile_COMMON><newparam sid="s"><surface type="2D"><init_from>i</init_from>'
-            '</surface></newparam><newparam sid="t"><sampler2D><source>s</source></sampler2D></newparam>'), 1)
+            '</surface></newparam><newparam sid="t"><sampler2D><source>s</source></sampler2D>'
+            '</newparam>'), 1)
     path.write_text(text.replace('<extra>', (
         '<extra><technique profile="FCOLLADA"><bump><texture texture="t" texcoord="U"/></bump>'
         '</technique>'), 1))
