@@ -12,6 +12,7 @@ import hashlib
 import io
 import logging
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -25,6 +26,7 @@ FORMATS = ('.stl', '.dae', '.obj', '.glb', '.ply')
 MAX_BYTES = 500_000_000
 GREY = (178, 178, 178)
 _STL_HEADER, _STL_TRIANGLE = 84, 50     # bytes
+_DAE_END = b'</COLLADA>'
 _VERSION = b'kinema4d_ros mesh 1'      # change it when what is stored, or how, changes
 
 
@@ -97,6 +99,8 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
         {name: io.BytesIO(content) for name, content in resources.items()})
     if path.suffix.lower() == '.stl':
         data = _whole_stl(data, f'link "{link}": mesh {path}')
+    elif path.suffix.lower() == '.dae':
+        data = _whole_dae(data)
     try:
         scene = trimesh.load_scene(io.BytesIO(data), file_type=path.suffix.lower().lstrip('.'),
                                    resolver=resolver)
@@ -132,6 +136,21 @@ def _whole_stl(data: bytes, what: str) -> bytes:
         return data[:end] if triangles else data
     raise MeshError(f'{what} is cut short: it has {(len(data) - _STL_HEADER) // _STL_TRIANGLE} of '
                     f'its {triangles} triangles; copy it again')
+
+
+def _whole_dae(data: bytes) -> bytes:
+    """
+    Return a Collada file without what a parser of XML stops at and other tools overlook.
+
+    That is space before its declaration and rubbish after its end. Where it names a material that
+    it does not hold, the loader would leave out the geometry: then it goes without materials.
+    """
+    end = data.find(_DAE_END)
+    data = (data if end < 0 else data[:end + len(_DAE_END)]).lstrip()
+    held = set(re.findall(rb'<material\b[^>]*\bid="([^"]*)"', data))
+    if set(re.findall(rb'<instance_material\b[^>]*\btarget="#([^"]*)"', data)) <= held:
+        return data
+    return re.sub(rb'<bind_material>.*?</bind_material>', b'', data, flags=re.DOTALL)
 
 
 def _unit(part: Any) -> float:

@@ -105,6 +105,23 @@ def test_unit_of_collada_counts(load, tmp_path):
     np.testing.assert_allclose(surface(load(file_robot(path))['a']).extents, 0.2, atol=1e-3)
 
 
+@pytest.mark.parametrize('spoil', [
+    lambda text: '\n  <?xml version="1.0" encoding="utf-8"?>' + text,
+    lambda text: text + '\0' * 40 + '</polylist>',
+    lambda text: re.sub(r'(<instance_material[^>]*target=")#[^"]*', r'\1#gone', text)],
+    ids=['space before it', 'rubbish after it', 'a material that is not there'])
+def test_collada_that_other_tools_read(load, tmp_path, spoil):
+    """Doosan's H2017, KUKA's iiwa, the myCobot 280: RViz shows them."""
+    path, painted = tmp_path / 'sphere.dae', SPHERE.copy()
+    painted.visual = trimesh.visual.TextureVisuals(
+        uv=painted.vertices[:, :2], material=trimesh.visual.material.SimpleMaterial())
+    painted.export(path)
+    text = path.read_text()
+    assert spoil(text) != text
+    path.write_text(spoil(text))
+    np.testing.assert_allclose(surface(load(file_robot(path))['a']).extents, 0.2, atol=1e-3)
+
+
 def test_a_texture_that_is_missing_is_not_told_as_a_traceback(tmp_path):
     """The PR2's normal maps, say: nobody needs them, and the robot is whole without."""
     path = tmp_path / 'sphere.dae'
