@@ -130,7 +130,7 @@ class CameraInput:
         except Kinema4DError as error:
             raise InputProblem.of(error) from error
         if depth is None and len(values['cameras']) > 1 \
-                and (why := self.why_without_depth(entry.stamp_ns, values)) is not None:
+                and (why := self.depth_problem(entry.stamp_ns, values)) is not None:
             # Beside the depth of the others nobody would notice that it is gone.
             raise InputProblem(why.code, f'{why}; set {self.name}.depth_transport to none if the '
                                'camera measures no depth') from why
@@ -232,7 +232,7 @@ class CameraInput:
                 continue
         return fill_flicker(depth, others)
 
-    def why_without_depth(self, image_stamp_ns: int, values: Mapping[str, Any]
+    def depth_problem(self, image_stamp_ns: int, values: Mapping[str, Any]
                           ) -> InputProblem | None:
         """Return why an image has no depth with it, None where the camera measures none."""
         if self._depth is None:
@@ -270,7 +270,7 @@ class CameraInput:
         newest = None if self._depth is None else self._depth.latest()
         if newest is not None and time.monotonic() - newest.arrival < FRESH:
             self._received.note_problem(
-                self.depth_topic, str(self.why_without_depth(image.stamp_ns, values)))
+                self.depth_topic, str(self.depth_problem(image.stamp_ns, values)))
 
     def _refuse_rivals(self) -> None:
         """Raise InputProblem where two publishers send on one topic of the camera."""

@@ -223,7 +223,7 @@ class Inputs:
         newest = max(framed, key=lambda each: each.view.stamp_ns)
         if len(self.cameras) == 1 and newest.view.depth is None:
             only = self.cameras[0]
-            if (why_flat := only.why_without_depth(newest.view.stamp_ns, values)) is not None:
+            if (why_flat := only.depth_problem(newest.view.stamp_ns, values)) is not None:
                 left_out[f'{only.name} depth'] = left_out_text(why_flat)
         seen, others = (*framed, *recalled), []
         for source in self.sources:
