@@ -27,7 +27,8 @@ MAX_BYTES = 500_000_000
 GREY = (178, 178, 178)
 _STL_HEADER, _STL_TRIANGLE = 84, 50     # bytes
 _DAE_END = b'</COLLADA>'
-_VERSION = b'kinema4d_ros mesh 1'      # change it when what is stored, or how, changes
+_MATERIALS = re.compile(rb'<bind_material>.*?</bind_material>', re.DOTALL)
+_VERSION = b'kinema4d_ros mesh 2'      # change it when what is stored, or how, changes
 
 
 def default_cache_dir() -> Path:
@@ -101,10 +102,19 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
         data = _whole_stl(data, f'link "{link}": mesh {path}')
     elif path.suffix.lower() == '.dae':
         data = _whole_dae(data)
+    kind = path.suffix.lower().lstrip('.')
+
+    def loaded(content: bytes) -> list[Any]:
+        scene = trimesh.load_scene(io.BytesIO(content), file_type=kind, resolver=resolver)
+        return [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+
     try:
-        scene = trimesh.load_scene(io.BytesIO(data), file_type=path.suffix.lower().lstrip('.'),
-                                   resolver=resolver)
-        parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+        parts = loaded(data)
+        if kind == 'dae' and len(bare := _MATERIALS.sub(b'', data)) < len(data):
+            # It leaves out, without a word, what has a material or texture that the file lacks.
+            colourless = loaded(bare)
+            if sum(len(part.faces) for part in colourless) > sum(len(part.faces) for part in parts):
+                parts = colourless
     except Exception as error:  # a loader may raise anything on a damaged file
         raise MeshError(f'link "{link}": mesh {path} is damaged: '
                         f'{type(error).__name__}: {error}') from error
@@ -142,15 +152,10 @@ def _whole_dae(data: bytes) -> bytes:
     """
     Return a Collada file without what a parser of XML stops at and other tools overlook.
 
-    That is space before its declaration and rubbish after its end. Where it names a material that
-    it does not hold, the loader would leave out the geometry: then it goes without materials.
+    That is space before its declaration and rubbish after its end.
     """
     end = data.find(_DAE_END)
-    data = (data if end < 0 else data[:end + len(_DAE_END)]).lstrip()
-    held = set(re.findall(rb'<material\b[^>]*\bid="([^"]*)"', data))
-    if set(re.findall(rb'<instance_material\b[^>]*\btarget="#([^"]*)"', data)) <= held:
-        return data
-    return re.sub(rb'<bind_material>.*?</bind_material>', b'', data, flags=re.DOTALL)
+    return (data if end < 0 else data[:end + len(_DAE_END)]).lstrip()
 
 
 def _unit(part: Any) -> float:

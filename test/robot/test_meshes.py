@@ -122,6 +122,23 @@ def test_collada_that_other_tools_read(load, tmp_path, spoil):
     np.testing.assert_allclose(surface(load(file_robot(path))['a']).extents, 0.2, atol=1e-3)
 
 
+def test_no_part_of_a_mesh_is_lost_with_its_material(load, tmp_path):
+    """One of two parts has a material whose effect is not there: the ANYmal's foot, say."""
+    path, parts = tmp_path / 'two.dae', []
+    for x in (-1.0, 1.0):
+        part = SPHERE.copy().apply_translation((x, 0, 0))
+        part.visual = trimesh.visual.TextureVisuals(
+            uv=part.vertices[:, :2], material=trimesh.visual.material.SimpleMaterial(
+                diffuse=(255, 0, round(100 + 100 * x), 255)))
+        parts.append(part)
+    text = trimesh.exchange.dae.export_collada(parts).decode()
+    spoilt = re.sub(r'(<instance_effect[^>]*url=")#', r'\1#gone', text, count=1)
+    assert spoilt != text
+    path.write_text(spoilt)
+    np.testing.assert_allclose(surface(load(file_robot(path))['a']).extents, (2.2, 0.2, 0.2),
+                               atol=2e-3)
+
+
 def test_a_texture_that_is_missing_is_not_told_as_a_traceback(tmp_path):
     """The PR2's normal maps, say: nobody needs them, and the robot is whole without."""
     path = tmp_path / 'sphere.dae'
