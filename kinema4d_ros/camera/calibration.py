@@ -93,7 +93,8 @@ class CameraCalibration:
             model = ''
         if model is None:
             known = ', '.join(name for name in _MODELS if name)
-            raise CameraError(f'unknown distortion model {given!r}; known: {known}')
+            raise CameraError(f'unknown distortion model {given!r}; known: {known}; state the '
+                              'calibration in one of them, or send rectified images without D')
         used = max((i + 1 for i, value in enumerate(self.D) if value), default=0)
         length = 0 if not used else next((n for n in _LENGTHS[model] if n >= used), None)
         if length is None:
@@ -122,6 +123,9 @@ class CameraCalibration:
     def _check_size(self) -> None:
         x, y, width, height = roi = tuple(int(v) for v in self.roi)
         object.__setattr__(self, 'roi', roi)
+        if self.width == self.height == 0:
+            raise CameraError('the calibration does not say of how many pixels it is (width and '
+                              'height are 0); have the driver fill them in')
         if self.width < 1 or self.height < 1 or self.binning_x < 0 or self.binning_y < 0:
             raise CameraError(f'camera of {self.width} x {self.height} pixels with binning '
                               f'{self.binning_x} x {self.binning_y} cannot be')

@@ -163,9 +163,8 @@ class RobotChecker:
         :param places: where things are meant to go: what stands there may be moved by them.
         """
         if not observation.has_depth and not _knows_space(observation):
-            return Tier1Result((not_checked(
-                'without a depth image nothing is known of the scene', FindingCode.NO_DEPTH),
-                *self._camera_by_image(observation)))
+            return Tier1Result((not_checked(_without_depth(observation), FindingCode.NO_DEPTH),
+                                *self._camera_by_image(observation)))
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return Tier1Result((not_checked(NO_SHAPE),))
         look = self.look(observation)
@@ -229,7 +228,7 @@ class RobotChecker:
     def _why_no_space(self, observation: Observation) -> str | None:
         """Return why tier 1 would let no motion pass from this look."""
         if not observation.has_depth and not _knows_space(observation):
-            return 'without a depth image nothing is known of the scene'
+            return _without_depth(observation)
         if not any(len(vertices) for vertices in self.surfaces.values()):
             return NO_SHAPE
         look = self.look(observation)
@@ -251,7 +250,8 @@ class RobotChecker:
             return None
         return (f'{100 * scene.measured:.0f} % of the depth image beside the robot is measured '
                 f'and {len(scene.points)} points of the scene are known: is the depth camera '
-                f'working? At least {100 * least:g} % and some points are needed')
+                f'working? At least {100 * least:g} % and some points are needed'
+                + ''.join(look.unit_doubt for look in look.views[:1]))
 
     def _check_against(self, scene: Scene, motion: RobotRollout, parts: Sequence[FixturePart]
                        ) -> tuple[tuple[Finding, ...], Clearance, Story | None]:
@@ -379,6 +379,11 @@ class RobotChecker:
         """Forget the scene, what the hand holds, and that camera and robot agreed."""
         self._simulated.forget()
         self._looks.forget()
+
+
+def _without_depth(observation: Observation) -> str:
+    why = ''.join(f'; {name} {text}' for name, text in observation.left_out.items())
+    return f'without a depth image nothing is known of the scene{why}'
 
 
 def _knows_space(observation: Observation) -> bool:

@@ -43,7 +43,8 @@ def left_out(checker: SelfCollision, T_base_link: np.ndarray) -> list[Finding]:
     moving = _moving(checker.robot, T_base_link)
     if bare := [link for link in checker.shapeless if link in moving]:
         found += _without_shape(checker.robot, bare)
-    pairs = [pair for pair in checker.overlapping if _part(checker.robot, T_base_link, *pair)]
+    pairs = [pair for pair in checker.overlapping
+             if moves_against(checker.robot, T_base_link, *pair)]
     if pairs:
         (one, other), more = pairs[0], len(pairs) - 1
         found.append(Finding(
@@ -93,7 +94,7 @@ def _moving(robot: Robot, T_base_link: np.ndarray) -> set[str]:
     return {link for link, value in zip(robot.link_names, spread) if value > _STILL}
 
 
-def _part(robot: Robot, T_base_link: np.ndarray, one: str, other: str) -> bool:
+def moves_against(robot: Robot, T_base_link: np.ndarray, one: str, other: str) -> bool:
     """Return whether two links move against each other."""
     T_base_one, T_base_other = (T_base_link[:, robot.link_names.index(link)]
                                 for link in (one, other))

@@ -26,6 +26,7 @@ from kinema4d_ros.scene.view import LIVE
 from kinema4d_ros.types import CameraView, Finding, Observation, Severity
 
 _BLIND = 0.25      # of `least_measured`: a depth image with less is of a camera that is broken
+_FAR = 100.0     # [m] what most of a depth image of an arm is not
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,17 @@ class ViewLook:
         share = np.count_nonzero(usable) / depth.size
         if share >= _BLIND * self.settings.least_measured:
             return None
-        return (f'{100 * share:.1f} % of its depth image is measured: is the depth camera working?')
+        return (f'{100 * share:.1f} % of its depth image is measured: is the depth camera working?'
+                + self.unit_doubt)
+
+    @property
+    def unit_doubt(self) -> str:
+        """What speaks for depth in millimetres where metres are expected, '' for nothing."""
+        depth = self.seen.depth
+        if depth is None or np.count_nonzero(depth[::4, ::4] > _FAR) < depth[::4, ::4].size / 2:
+            return ''
+        return (f'; most of its values are above {_FAR:g} m: are they millimetres? A depth image '
+                'of encoding 32FC1 is in metres (REP 118)')
 
     def scene_part(self, besides: float = 0.0
                    ) -> tuple[np.ndarray, SceneSettings, np.ndarray | None]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -24,7 +26,9 @@ FORMATS = ('.stl', '.dae', '.obj', '.glb', '.ply')
 MAX_BYTES = 500_000_000
 GREY = (178, 178, 178)
 _STL_HEADER, _STL_TRIANGLE = 84, 50     # bytes
-_VERSION = b'kinema4d_ros mesh 1'      # change it when what is stored, or how, changes
+_DAE_END = b'</COLLADA>'
+_MATERIALS = re.compile(rb'<bind_material>.*?</bind_material>', re.DOTALL)
+_VERSION = b'kinema4d_ros mesh 2'      # change it when what is stored, or how, changes
 
 
 def default_cache_dir() -> Path:
@@ -88,15 +92,29 @@ def _parse(path: Path, link: str, data: bytes, resources: dict[str, bytes]) -> l
     """Return the parts of a file as trimesh meshes, each in the frame of the file."""
     import trimesh  # a second of import that a warm cache does not need
 
+    # It tells of textures that are missing with a traceback, where nobody has set up logging.
+    if not (log := logging.getLogger('trimesh')).handlers:
+        log.addHandler(logging.NullHandler())
     # A resolver over what was read already, so that a mesh cannot name other files.
     resolver = trimesh.resolvers.ZipResolver(
         {name: io.BytesIO(content) for name, content in resources.items()})
     if path.suffix.lower() == '.stl':
         data = _whole_stl(data, f'link "{link}": mesh {path}')
+    elif path.suffix.lower() == '.dae':
+        data = _whole_dae(data)
+    kind = path.suffix.lower().lstrip('.')
+
+    def loaded(content: bytes) -> list[Any]:
+        scene = trimesh.load_scene(io.BytesIO(content), file_type=kind, resolver=resolver)
+        return [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+
     try:
-        scene = trimesh.load_scene(io.BytesIO(data), file_type=path.suffix.lower().lstrip('.'),
-                                   resolver=resolver)
-        parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh)]
+        parts = loaded(data)
+        if kind == 'dae' and len(bare := _MATERIALS.sub(b'', data)) < len(data):
+            # It leaves out, without a word, what has a material or texture that the file lacks.
+            colourless = loaded(bare)
+            if sum(len(part.faces) for part in colourless) > sum(len(part.faces) for part in parts):
+                parts = colourless
     except Exception as error:  # a loader may raise anything on a damaged file
         raise MeshError(f'link "{link}": mesh {path} is damaged: '
                         f'{type(error).__name__}: {error}') from error
@@ -128,6 +146,16 @@ def _whole_stl(data: bytes, what: str) -> bytes:
         return data[:end] if triangles else data
     raise MeshError(f'{what} is cut short: it has {(len(data) - _STL_HEADER) // _STL_TRIANGLE} of '
                     f'its {triangles} triangles; copy it again')
+
+
+def _whole_dae(data: bytes) -> bytes:
+    """
+    Return a Collada file without what a parser of XML stops at and other tools overlook.
+
+    That is space before its declaration and rubbish after its end.
+    """
+    end = data.find(_DAE_END)
+    return (data if end < 0 else data[:end + len(_DAE_END)]).lstrip()
 
 
 def _unit(part: Any) -> float:

@@ -99,14 +99,13 @@ def _limit(joint: urdf_parser.Joint, kind: JointType, warnings: list[str]) -> Jo
         return JointLimit()
 
     def stated(value: float) -> float | None:
-        """Zero is what exporters write for 'unknown'; infinite marks an absent attribute."""
-        return value if value and math.isfinite(value) else None
+        """Zero or -1 is what exporters write for 'unknown'; infinite marks an absent attribute."""
+        return value if value > 0 and math.isfinite(value) else None
 
     for name in ('velocity', 'effort'):
         if getattr(limit, name) < 0:
-            raise RobotDescriptionError(
-                f'<limit> of <joint "{joint.name}">: {name}="{getattr(limit, name)}" must not be '
-                'negative')
+            warnings.append(f'<limit> of <joint "{joint.name}">: {name}="{getattr(limit, name)}" '
+                            'is negative, taken for not known')
     lower, upper = (value if math.isfinite(value) else None
                     for value in (limit.lower, limit.upper))
     if kind is JointType.CONTINUOUS:

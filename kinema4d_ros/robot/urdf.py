@@ -60,6 +60,7 @@ _CHILDREN: Mapping[str, tuple[str, ...]] = {
     'joint': ('origin', 'axis', 'parent', 'child', 'limit', 'mimic'),
 }
 _REPEATED = ('robot', 'link')      # parents whose children may come more than once
+_LOOKS = ('material', 'color')     # no robot is refused for these
 _SHAPES = ('box', 'cylinder', 'sphere', 'capsule', 'mesh')
 _PREFIXED = {'drake:capsule': 'capsule'}    # elements of others that mean the same
 _THIN = 1e-4     # [m] what a plate or a disc of thickness 0 is taken for
@@ -223,7 +224,10 @@ def _clean(element: ElementTree.Element, where: str, warnings: list[str]) -> Ele
             continue
         inner = _describe(child, where)
         if tag not in _REPEATED and copy.find(child.tag) is not None:
-            raise RobotDescriptionError(f'{inner} is given twice; keep one')
+            if child.tag not in _LOOKS:
+                raise RobotDescriptionError(f'{inner} is given twice; keep one')
+            warnings.append(f'{inner} is given twice, the first one holds')
+            continue
         if child.tag == 'color':
             copy.extend(_clean_color(child, inner, warnings))
             continue
@@ -337,6 +341,8 @@ def _clean_attributes(element: ElementTree.Element, where: str) -> dict[str, str
             out[name] = ' '.join(map(repr, numbers))
     if element.tag == 'material':
         out.setdefault('name', '')
+    elif element.tag == 'axis':
+        out.setdefault('xyz', '0 0 0')      # urdf_parser_py dies of an axis without one
     return out
 
 

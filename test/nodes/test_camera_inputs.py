@@ -129,7 +129,8 @@ def test_a_camera_alone_is_judged_without_its_depth(desk):
     desk = desk(cameras=['front'])
     desk.run(450, ['front'], flat=['front'])
     look = desk.look().observation
-    assert look.views[0].depth is None and not look.left_out
+    assert look.views[0].depth is None
+    assert '/front/depth/image_raw, which has 0 publisher' in look.left_out['front depth']
 
 
 def test_nothing_goes_without_a_camera_that_is_required(desk):

@@ -194,6 +194,12 @@ def test_the_body_of_a_camera_has_an_optical_frame():
     assert straight.optical_sibling('eye_link') is None       # the two are one
 
 
+def test_a_frame_that_nobody_knows_is_told_with_those_that_the_robot_has():
+    """Gazebo and some drivers have a name of their own for it."""
+    with pytest.raises(CameraError, match=f"'arm/camera/rgb'.*'{CAMERA_FRAME}'.*set camera_frame"):
+        CameraFinder(ROBOT, {}, TransformTree()).find('arm/camera/rgb', READY)
+
+
 def test_nowhere():
     with pytest.raises(CameraError, match='no link of the robot.*extrinsics is not set.*TF says'):
         CameraFinder(ROBOT, {}, TransformTree()).find('eye', READY)

@@ -139,6 +139,12 @@ def test_a_calibration_of_another_camera_is_refused(desk):
     assert "'left_optical_frame'" in words and f"'{CAMERA_FRAME}'" in words
 
 
+def test_a_calibration_without_a_frame_is_that_of_the_image_beside_it(desk):
+    desk.frames[INFO] = ''
+    desk.show()
+    assert desk.look().framed[0].frame == CAMERA_FRAME
+
+
 def test_an_uncalibrated_camera_is_refused(desk):
     info = camera_info_message(desk.camera, desk.header(INFO))
     info.k = [0.0] * 9

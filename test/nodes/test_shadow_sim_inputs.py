@@ -80,6 +80,22 @@ def test_no_depth_at_all(bench):
 
 
 @pytest.mark.parametrize('spoil, words', [
+    (lambda robot: setattr(robot, 'make_depth', lambda depth, header: array_to_image(
+        depth, Header(frame_id=header.frame_id), '32FC1')),
+     'depth images on /camera/depth/image_raw have no stamp'),
+    (lambda robot: setattr(robot, 'depth_on', False),
+     'the newest depth image on /camera/depth/image_raw is'),
+    (lambda robot: setattr(robot, 'depth', np.full((HEIGHT, WIDTH), 1500, np.float32)),
+     'are they millimetres?')], ids=['no stamps', 'silent', 'millimetres as metres'])
+def test_depth_that_says_nothing_of_the_scene_is_named_with_the_cure(bench, spoil, words):
+    spoil(bench.robot)
+    bench.robot.wait_shown(20)
+    _, result = bench.outcome(bench.goal(tiers=[0, 1]))
+    verdict, = result.verdicts
+    assert verdict.status == Verdict.UNSURE and words in verdict.summary, verdict.summary
+
+
+@pytest.mark.parametrize('spoil, words', [
     (lambda robot: setattr(robot, 'depth_frame', 'infra_optical_frame'), 'infra_optical_frame'),
     (lambda robot: setattr(robot, 'depth', np.ones((HEIGHT // 2, WIDTH), np.float32)),
      f'depth image has {WIDTH} x {HEIGHT // 2} pixels'),

@@ -76,6 +76,21 @@ def test_a_robot_that_stands_in_itself_may_move_out_but_does_not_pass():
     assert found.severity == Severity.FAIL
 
 
+def test_links_that_touch_and_that_the_motion_leaves_alone_are_only_told():
+    """A gripper that moves while the arm is folded: the arm's own touch is none of its doing."""
+    robot = Robot.from_urdf(
+        '<robot name="boxes">' + _box('base') + _box('lifter') + _box('probe') + _box('finger')
+        + _slide('up', 'base', 'lifter', '0 0 1', '0 0 1')
+        + _slide('along', 'lifter', 'probe', '1 0 -1', '1 0 0')
+        + _slide('grip', 'probe', 'finger', '1 0 0', '1 0 0') + '</robot>')
+    motion = JointTrajectory(('grip',), np.array([0.0, 1.0]), np.array([[0.0], [0.2]]))
+    live = {'up': 0.0, 'along': -0.95, 'grip': 0.0}
+    (found,) = check_tier0(motion, robot, live, self_collision=SelfCollision(
+        robot, load_meshes(robot)))
+    assert found.severity == Severity.INFO and (found.link, found.other) == ('base', 'probe')
+    assert 'moves neither against the other' in found.message
+
+
 def test_a_short_touch_between_far_points_is_found():
     (found,) = findings(-0.93, 0.0)
     assert found.severity == Severity.FAIL

@@ -156,6 +156,10 @@ def test_infinite_limits_are_none():
     (one_joint('<limit lower="-inf" upper="1"/>'), 'infinite'),
     (one_joint('<limit lower="0" upper="-0.0135"/>'), 'taken the other way round'),
     (one_joint('<limit effort="1" velocity="1"/>'), 'leaves no room'),
+    (one_joint('<limit lower="0" upper="1" velocity="-1"/>'), 'is negative, taken for not known'),
+    ('<robot name="r"><link name="a"><visual><geometry><sphere radius="1"/></geometry>'
+     '<material name="m"><color rgba="1 0 0 1"/></material><material name="n"/></visual></link>'
+     '</robot>', '<material "n"> of <visual> of <link "a"> is given twice'),
     (one_joint(LIMIT).replace(' name="r"', '', 1), 'no name'),
     ('<robot name="r"><link name="a"><visual><geometry><capsule/></geometry></visual></link>'
      '</robot>', 'capsule'),
@@ -167,8 +171,8 @@ def test_what_is_tolerated_is_reported(text, warning):
 
 
 def test_zero_and_absent_velocity_limits_are_unknown():
-    """Exporters write 0 where they know nothing; no robot moves at 0 rad/s."""
-    for text in ('velocity="0" effort="0"', ''):
+    """Exporters write 0 or -1 where they know nothing; no robot moves at 0 rad/s."""
+    for text in ('velocity="0" effort="0"', 'velocity="-1.0" effort="-1"', ''):
         limit = Robot.from_urdf(one_joint(f'<limit lower="-1" upper="1" {text}/>')).limits['j']
         assert limit.velocity is None and limit.effort is None and limit.upper == 1
 
@@ -200,7 +204,7 @@ BAD = {
     'xacro': (one_joint('<origin xyz="${x} 0 0"/>'), 'expand xacro'),
     'too few': (one_joint('<origin xyz="0 0"/>'), r'3 number\(s\), has 2'),
     'zero axis': (one_joint('<axis xyz="0 0 0"/>'), '"j"> has a zero axis'),
-    'negative speed': (one_joint('<limit lower="0" upper="1" velocity="-1"/>'), 'negative'),
+    'nameless axis': (one_joint('<axis xzy="0 0 1"/>'), '"j"> has a zero axis'),
     'no parent': ('<robot name="r"><link name="a"/><joint name="j" type="fixed">'
                   '<child link="a"/></joint></robot>', 'has no <parent>'),
     'unnamed child': (one_joint().replace('<child link="b"/>', '<child/>'), "no attribute 'link'"),

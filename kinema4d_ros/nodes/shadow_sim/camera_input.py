@@ -129,8 +129,11 @@ class CameraInput:
                 publishers(node, topic) for topic in ('/tf_static', '/tf'))) from error
         except Kinema4DError as error:
             raise InputProblem.of(error) from error
-        if depth is None and self._depth is not None and len(values['cameras']) > 1:
-            raise self._without_depth(entry, own)
+        if depth is None and len(values['cameras']) > 1 \
+                and (why := self.depth_problem(entry.stamp_ns, values)) is not None:
+            # Beside the depth of the others nobody would notice that it is gone.
+            raise InputProblem(why.code, f'{why}; set {self.name}.depth_transport to none if the '
+                               'camera measures no depth') from why
         is_in_frame = pose.mount is None and np.array_equal(calibration.T_optical_camera, np.eye(4))
         self.last_good = time.monotonic()
         self._last = FramedView(view, joints, frame, pose.mount is None, is_in_frame)
@@ -184,7 +187,7 @@ class CameraInput:
             best = best or (entry, joints, None)
         if best is None:     # say what is wrong with the newest
             return newest, self._joints.at(robot, newest, within_ns, values), None
-        self._note_depth_apart(best[0], within_ns)
+        self._note_depth_apart(best[0], values)
         return best
 
     def _calibration(self, info: Entry, frame: str) -> CameraCalibration:
@@ -229,23 +232,25 @@ class CameraInput:
                 continue
         return fill_flicker(depth, others)
 
-    def _without_depth(self, image: Entry, values: Mapping[str, Any]) -> InputProblem:
-        """
-        Return why a view without the depth that the camera should measure does not count.
-
-        Beside the depth of the others nobody would notice that it is gone. Of a single camera
-        that is noticed: tier 1 does not run.
-        """
-        newest = None if self._depth is None else self._depth.latest()
-        end = f'; set {self.name}.depth_transport to none if the camera measures no depth'
+    def depth_problem(self, image_stamp_ns: int, values: Mapping[str, Any]
+                          ) -> InputProblem | None:
+        """Return why an image has no depth with it, None where the camera measures none."""
+        if self._depth is None:
+            return None
+        newest, name = self._depth.latest(), self._received.node.resolve_topic_name(
+            self.depth_topic)
         if newest is None:
-            return InputProblem(FindingCode.MISSING_INPUT,
-                                f'{self._received.missing(self.depth_topic)}{end}')
-        name = self._received.node.resolve_topic_name(self.depth_topic)
+            return self._received.missing(self.depth_topic)
+        if newest.stamp_ns == 0:
+            return InputProblem(FindingCode.STALE_INPUT, (
+                f'depth images on {name} have no stamp (it is 0), so nobody knows of which image '
+                f'they are; have their publisher stamp them; '
+                f'{publishers(self._received.node, self.depth_topic)}'))
         return InputProblem(FindingCode.STALE_INPUT, (
             f'the newest depth image on {name} is '
-            f'{abs(image.stamp_ns - newest.stamp_ns) / NS:.2f} s from the image, limit '
-            f'{values["sync_tolerance"]} s (sync_tolerance){end}'))
+            f'{abs(image_stamp_ns - newest.stamp_ns) / NS:.2f} s from the image, limit '
+            f'{of_camera(values, self.name)["sync_tolerance"]} s (sync_tolerance); synchronise '
+            'the clocks, or raise it'))
 
     def _refuse_stale_image(self, entry: Entry, now_ns: int, limit: float) -> None:
         node = self._received.node
@@ -260,14 +265,12 @@ class CameraInput:
         if stale is not None:
             raise InputProblem(FindingCode.STALE_INPUT, stale)
 
-    def _note_depth_apart(self, image: Entry, within_ns: int) -> None:
+    def _note_depth_apart(self, image: Entry, values: Mapping[str, Any]) -> None:
         """Note where depth images come, but none with an image."""
         newest = None if self._depth is None else self._depth.latest()
         if newest is not None and time.monotonic() - newest.arrival < FRESH:
-            self._received.note_problem(self.depth_topic, (
-                f'none within {within_ns / NS:.2f} s of an image: the newest is '
-                f'{abs(image.stamp_ns - newest.stamp_ns) / NS:.1f} s away; synchronise the clocks, '
-                'or raise sync_tolerance'))
+            self._received.note_problem(
+                self.depth_topic, str(self.depth_problem(image.stamp_ns, values)))
 
     def _refuse_rivals(self) -> None:
         """Raise InputProblem where two publishers send on one topic of the camera."""

@@ -19,9 +19,13 @@ _COMMON = 0.25     # share of the stamps that a republisher has in common with t
 
 
 def calibration_of(message: CameraInfo, image_frame: str, camera: str) -> CameraCalibration:
-    """Return the calibration; it must be that of the camera which made the image."""
+    """
+    Return the calibration; it must be that of the camera which made the image.
+
+    Some drivers leave its frame empty, which names no other camera.
+    """
     frame = message.header.frame_id
-    if frame.lstrip('/') != image_frame.lstrip('/'):
+    if frame and frame.lstrip('/') != image_frame.lstrip('/'):
         raise ContradictionError(
             f'the calibration is of frame {frame!r}, the image of {image_frame!r}; remap '
             f'{camera}/camera_info to the topic beside that of the image')

@@ -143,7 +143,7 @@ class CameraFinder:
             raise CameraError(
                 f'the pose of camera frame {frame!r} is unknown: it is no link of the robot, the '
                 f'parameter extrinsics is not set, and TF says: {error}'
-                f'{self._prefix_hint()}') from error
+                f'{self._prefix_hint() or self._frame_hint()}') from error
         link = None if above is None else self._link(above)
         if found.stamp_ns is not None:
             raise CameraError(
@@ -164,6 +164,13 @@ class CameraFinder:
             return ''
         return (f'; {found!r} looks like link {root!r}: set frame_prefix to '
                 f'{found.removesuffix(root)!r}, as for robot_state_publisher')
+
+    def _frame_hint(self) -> str:
+        """Return the cure where nobody knows a frame."""
+        optical = [link for link in self.robot.link_names if link.endswith('optical_frame')]
+        own = f" (the robot has {', '.join(map(repr, optical[:4]))})" if optical else ''
+        return ('; publish its mounting on /tf_static, set extrinsics, or, where the driver stamps '
+                f'its images with another name than the robot has for it{own}, set camera_frame')
 
     def _refuse_other_mounting(self, link: str, joint_positions: Mapping[str, float]) -> None:
         """Raise ContradictionError where /tf_static mounts a link other than the robot has it."""

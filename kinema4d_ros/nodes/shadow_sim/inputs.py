@@ -221,6 +221,10 @@ class Inputs:
         if not framed:
             raise first or self._received.missing(self.cameras[0].image_topic)
         newest = max(framed, key=lambda each: each.view.stamp_ns)
+        if len(self.cameras) == 1 and newest.view.depth is None:
+            only = self.cameras[0]
+            if (why_flat := only.depth_problem(newest.view.stamp_ns, values)) is not None:
+                left_out[f'{only.name} depth'] = left_out_text(why_flat)
         seen, others = (*framed, *recalled), []
         for source in self.sources:
             try:

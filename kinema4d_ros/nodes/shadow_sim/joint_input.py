@@ -234,7 +234,8 @@ class JointInput:
         code, now = FindingCode.STALE_INPUT, time.monotonic()
         offset = reading.offset_ns
         if now - reading.arrival >= FRESH:
-            text += f'; where nobody publishes it any more, set fixed_joints.{name} to its position'
+            text += f'; where nobody publishes it any more, set fixed_joints.{name} to its ' \
+                    'position, and where its driver does so that rarely, raise max_input_age'
         elif reading.stamp_ns and abs(offset) > CLOCK_NS:
             text += f'; they are sent, but {offset_text(offset, reading.stamp_ns)}'
             if known:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kinema4d_ros.precheck.numbers import distinct
+from kinema4d_ros.precheck.unchecked import moves_against
 from kinema4d_ros.types import Finding, FindingCode, plain_point, Severity
 
 if TYPE_CHECKING:      # with the library that measures distances
@@ -23,7 +24,8 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
 
     A pair that touches where the motion begins is doubtful (UNSURE) as long as it has not parted:
     the robot stands there already, and must be able to move out of it. One that touches with all
-    joints at 0, where robots are parked, is only noted (INFO) when the motion parts it at once.
+    joints at 0, where robots are parked, is only noted (INFO) when the motion parts it at once, and
+    so is one that the motion leaves as it is: neither link moves against the other.
 
     :param times: (T,) float64 [s].
     :param T_base_link: (T, L, 4, 4) float64 in the order of the robot's links.
@@ -47,6 +49,10 @@ def check_self_contact(times: np.ndarray, T_base_link: np.ndarray, checker: Self
                 and _moved(checker, T_base_link[[0, len(of_pair)]], one, other) <= _PARTING:
             severity = Severity.INFO
             message += '; they do already where the motion begins, and part'
+        elif stands and not moves_against(checker.robot, T_base_link, one, other):
+            severity = Severity.INFO
+            message += '; they do already where the motion begins, which moves neither against ' \
+                       'the other'
         elif stands:
             message += ('; they do already where the motion begins; where they may, an SRDF or '
                         'allowed_contacts says so')
