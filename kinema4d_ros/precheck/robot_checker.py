@@ -23,6 +23,7 @@ from kinema4d_ros.precheck.simulated_outcome import SimulatedOutcome
 from kinema4d_ros.precheck.start_state import complete_start, fingers_of
 from kinema4d_ros.precheck.tier0.check import check_tier0
 from kinema4d_ros.precheck.tier0.self_contact import check_self_contact
+from kinema4d_ros.precheck.tier1.bare_end import bare_end_of
 from kinema4d_ros.precheck.tier1.check import beside_robot, check_tier1
 from kinema4d_ros.precheck.tier1.clearance import Clearance
 from kinema4d_ros.precheck.tier1.unseen import LinkTrail
@@ -130,6 +131,12 @@ class RobotChecker:
     def hand_links(self) -> frozenset[str]:
         """The links that the hand consists of."""
         return hand_links_of(self.robot, self.gripper)
+
+    @cached_property
+    def _bare_end(self) -> frozenset[str]:
+        """The links at the end of an arm without a gripper."""
+        return frozenset() if self.gripper is not None else bare_end_of(
+            self.robot, self.hand_links, self._boxes)
 
     def warm_up(self) -> None:
         """Make what is made on first use: hulls of links, distance fields."""
@@ -262,8 +269,8 @@ class RobotChecker:
         stood = self._stood(scene)
         near = scene.near(boxes_in_reach(motion, self.fields, story, stood.values()))
         return *check_tier1(near, motion, self.fields, self.surfaces, self.settings.tier1,
-                            story=story, hand_links=self.hand_links, stood=stood,
-                            trail=lambda: self._trail(scene.observation)), story
+                            story=story, hand_links=self.hand_links, bare_end=self._bare_end,
+                            stood=stood, trail=lambda: self._trail(scene.observation)), story
 
     def _trail(self, observation: Observation) -> LinkTrail | None:
         """Return where the links have been lately, and how long ago [s]; None for nowhere."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from kinema4d_ros.foresight import Story
 from kinema4d_ros.precheck.settings import Tier1Settings, TouchRule
+from kinema4d_ros.precheck.tier1.bare_end import check_bare_end
 from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance
 from kinema4d_ros.precheck.tier1.held_contact import check_held_contact
@@ -31,7 +32,7 @@ _NEAR_ENOUGH = 0.5
 def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
                 surfaces: Mapping[str, np.ndarray], settings: Tier1Settings = Tier1Settings(), *,
                 story: Story | None = None, hand_links: Collection[str] = (),
-                stood: Mapping[int, np.ndarray] | None = None,
+                bare_end: Collection[str] = (), stood: Mapping[int, np.ndarray] | None = None,
                 trail: Callable[[], LinkTrail | None] | None = None
                 ) -> tuple[tuple[Finding, ...], Clearance]:
     """
@@ -48,6 +49,7 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
     :param story: what the fingers do in this rollout: what they take away is no obstacle from
         the moment they begin to close, and is itself checked against what is left.
     :param hand_links: what the hand consists of, see `hand_links_of`.
+    :param bare_end: where the robot ends by its description, see `bare_end_of`.
     :param stood: where the robot was when other sources were measured, see `measure_clearance`.
     :param trail: returns where the robot has been before, see `check_unseen`.
     :return: the findings, and the distances that they come from.
@@ -70,6 +72,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
             findings += _check_contact(name, track, settings)
             approach = _check_approach if name == palm else _check_contact
             findings += approach(name, target, settings)
+    if not robot.held:
+        findings += check_bare_end(clearance, [link for link in bare_end if link not in rules])
     findings += check_unseen(scene, robot, clearance.link_names, fields, settings,
                              touching=rules, hand_links=hand_links,
                              held=() if story is None else story.bodies, trail=trail)
