@@ -176,10 +176,9 @@ class Story(Told):
                     return None
                 self.grips[number] = grip
                 return self._grasp(number, motion, now[touched])
-        segment, around = None, self._scene.points_around(self._fingers.around(motion)) \
-            if self._without is None else self._without
-        if self._fingers.closed_on(around, motion).sum() >= self._settings.least_contact_points:
-            touched = self._fingers.closed_on(self._points, motion)
+        touched = self._touched(motion)
+        segment = None
+        if np.count_nonzero(touched) >= self._settings.least_contact_points:
             segment = find_graspable(self._points, touched, self._settings.largest_object)
         if segment is None:
             self._closed_on_nothing(motion)
@@ -201,6 +200,16 @@ class Story(Told):
         self._without = self._points.copy()      # the scene keeps its own
         self._without[segment.mask] = np.nan
         return held
+
+    def _touched(self, motion: GapMotion) -> np.ndarray:
+        """Return which pixels show what is between the fingers as they close, (H, W) bool."""
+        if self._without is not None:
+            return self._fingers.closed_on(self._without, motion)
+        around = self._fingers.around(motion)
+        window, points = self._scene.points_around(around)
+        touched = np.zeros(self._scene.depth.shape, bool)
+        touched[window] = self._fingers.closed_on(points, motion, around)
+        return touched
 
     def _move_part(self, move: PartMove) -> int:
         """Let a part of a fixture, and what was put into it, go where the hand takes it."""

@@ -100,16 +100,14 @@ class SceneView:
     @cached_property
     def points_base(self) -> np.ndarray:
         """The point that each pixel of the picture shows, (H, W, 3) float32 [m], NaN unknown."""
-        points = self._points_of((0, self.depth.shape[0], 0, self.depth.shape[1]))
-        points.flags.writeable = False
-        return points
+        return self._points_of((0, self.depth.shape[0], 0, self.depth.shape[1]))
 
-    def points_around(self, box: np.ndarray) -> np.ndarray:
+    def points_around(self, box: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
         """
         Return the part of `points_base` that has all that is in a box, without making the rest.
 
         :param box: (2, 3) [m] lowest and highest corner, base frame.
-        :return: (rows, columns, 3) float32 [m], NaN unknown.
+        :return: rows and columns that it is of, and (rows, columns, 3) float32 [m], NaN unknown.
         """
         camera, T = self.seen.camera, np.linalg.inv(self.seen.T_base_camera)
         x, y, z = T[:3, :3] @ box[_CORNERS, [0, 1, 2]].T + T[:3, 3:]
@@ -119,13 +117,16 @@ class SceneView:
             window = (max(math.floor(v.min()) - 1, 0), min(math.ceil(v.max()) + 2, camera.height),
                       max(math.floor(u.min()) - 1, 0), min(math.ceil(u.max()) + 2, camera.width))
             if window[0] >= window[1] or window[2] >= window[3]:
-                return np.empty((0, 0, 3), np.float32)
-        return self._points_of(window)
+                window = (0, 0, 0, 0)
+        top, bottom, left, right = window
+        return (slice(top, bottom), slice(left, right)), self._points_of(window)
 
     def _points_of(self, window: tuple[int, int, int, int]) -> np.ndarray:
         """Return the points of the picture between rows and columns."""
-        return pointmap_moved(self.depth, *pinhole_of(self.seen.camera), np.ascontiguousarray(
+        points = pointmap_moved(self.depth, *pinhole_of(self.seen.camera), np.ascontiguousarray(
             self.seen.T_base_camera[:3], np.float64), window)
+        points.flags.writeable = False
+        return points
 
     @cached_property
     def age(self) -> np.ndarray:
