@@ -91,21 +91,23 @@ def pointmap(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float) -> n
 
 @numba.njit(cache=True, nogil=True)
 def pointmap_moved(depth: np.ndarray, fx: float, fy: float, cx: float, cy: float,
-                   T: np.ndarray) -> np.ndarray:
+                   T: np.ndarray, window: tuple[int, int, int, int]) -> np.ndarray:
     """
     Back-project as `pointmap` does, rounded to float32, and move the points by T (3, 4) float64.
 
-    :return: (H, W, 3) float32 [m], NaN stays NaN.
+    :param window: first row, row after the last, first column, column after the last.
+    :return: (rows, columns, 3) float32 [m], NaN stays NaN.
     """
-    height, width = depth.shape
-    points = np.empty((height, width, 3), np.float32)
-    for v in range(height):
+    top, bottom, left, right = window
+    points = np.empty((bottom - top, right - left, 3), np.float32)
+    for v in range(top, bottom):
         y = (v - cy) / fy
-        for u in range(width):
+        for u in range(left, right):
             z = depth[v, u]
             a, b = np.float32((u - cx) / fx * z), np.float32(y * z)
             for k in range(3):
-                points[v, u, k] = T[k, 0] * a + T[k, 1] * b + T[k, 2] * z + T[k, 3]
+                points[v - top, u - left, k] = \
+                    T[k, 0] * a + T[k, 1] * b + T[k, 2] * z + T[k, 3]
     return points
 
 

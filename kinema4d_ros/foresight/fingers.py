@@ -138,9 +138,15 @@ class Fingers:
         margin = 0.2 * np.ptp(reach, axis=0).max() + 0.01     # samples stop short of the ends
         return np.array([reach.min(0) - margin, reach.max(0) + margin])
 
-    def closed_on(self, points: np.ndarray, motion: GapMotion) -> np.ndarray:
-        """Return which points (..., 3) are between the fingers at any time of their closing."""
-        near = inside_box(points.reshape(-1, 3), *self.around(motion))
+    def closed_on(self, points: np.ndarray, motion: GapMotion,
+                  around: np.ndarray | None = None) -> np.ndarray:
+        """
+        Return which points (..., 3) are between the fingers at any time of their closing.
+
+        :param around: the box of `around`, from who has it already.
+        """
+        box = self.around(motion) if around is None else around
+        near = inside_box(points.reshape(-1, 3), *box)
         close = points.reshape(-1, 3)[near]
         found = self._between(close, slice(motion.first, motion.last + 1), 0.003)
         touched = np.zeros(points.shape[:-1], bool)

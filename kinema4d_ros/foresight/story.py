@@ -74,7 +74,7 @@ class Story(Told):
         self._scene, self._robot, self._settings = scene, robot, settings
         self._camera = robot.camera
         self._T_base_camera = scene.seen.T_base_camera
-        self._points = scene.points_base
+        self._without: np.ndarray | None = None      # its points without what has been moved
         self.events: list[StoryEvent] = []
         self.bodies: list[MovingBody] = []
         self.targets: list[Target] = []
@@ -83,8 +83,9 @@ class Story(Told):
         if not can_grasp(robot):
             return
         self._fingers = Fingers(robot)
-        self._mover = PartMover(robot, self._fingers, self._points, parts,
-                                settings.least_contact_points)
+        self._mover = PartMover(robot, self._fingers,
+                                self._points if parts else np.empty((0, 0, 3), np.float32),
+                                parts, settings.least_contact_points)
         gap = float(self._fingers.gap[0])
         # Numbers of the bodies, and the gap at the grasp.
         held = (in_fingers, gap) if in_fingers else None
@@ -115,6 +116,11 @@ class Story(Told):
         points = scene.near(np.array([self._fingers.around(each) for each in closing])).points
         return any(int(self._fingers.closed_on(points.points_base, each).sum())
                    >= self._settings.least_contact_points for each in closing)
+
+    @property
+    def _points(self) -> np.ndarray:
+        """What the picture shows and has not been moved, (H, W, 3) float32 [m]; made when used."""
+        return self._scene.points_base if self._without is None else self._without
 
     @property
     def T_base_palm(self) -> np.ndarray:  # noqa: N802
@@ -158,7 +164,7 @@ class Story(Told):
 
     def _close(self, motion: GapMotion) -> tuple[tuple[int, ...], float] | None:
         """Find what the fingers close on, and let it follow the hand."""
-        move = self._mover.grasp(motion, self._points)
+        move = self._mover.grasp(motion, self._points) if self._mover.poses else None
         if move is not None:
             return (self._move_part(move),), move.until_gap
         for number, moving in enumerate(self.bodies):
@@ -170,9 +176,9 @@ class Story(Told):
                     return None
                 self.grips[number] = grip
                 return self._grasp(number, motion, now[touched])
-        touched = self._fingers.closed_on(self._points, motion)
+        touched = self._touched(motion)
         segment = None
-        if touched.sum() >= self._settings.least_contact_points:
+        if np.count_nonzero(touched) >= self._settings.least_contact_points:
             segment = find_graspable(self._points, touched, self._settings.largest_object)
         if segment is None:
             self._closed_on_nothing(motion)
@@ -191,9 +197,19 @@ class Story(Told):
         self.bodies.append(MovingBody(body, motion.first, poses))
         held = self._grasp(len(self.bodies) - 1, motion, self._points[touched])
         self._uncover(body, segment.mask, motion.first)
-        self._points = self._points.copy()      # the scene keeps its own
-        self._points[segment.mask] = np.nan
+        self._without = self._points.copy()      # the scene keeps its own
+        self._without[segment.mask] = np.nan
         return held
+
+    def _touched(self, motion: GapMotion) -> np.ndarray:
+        """Return which pixels show what is between the fingers as they close, (H, W) bool."""
+        if self._without is not None:
+            return self._fingers.closed_on(self._without, motion)
+        around = self._fingers.around(motion)
+        window, points = self._scene.points_around(around)
+        touched = np.zeros(self._scene.depth.shape, bool)
+        touched[window] = self._fingers.closed_on(points, motion, around)
+        return touched
 
     def _move_part(self, move: PartMove) -> int:
         """Let a part of a fixture, and what was put into it, go where the hand takes it."""
@@ -206,8 +222,8 @@ class Story(Told):
             still = np.repeat(np.eye(4)[None], len(self._robot.times), axis=0)
             self.bodies.append(MovingBody(body, move.gone, still, part=move.part))
             self._uncover(body, mask, move.gone)
-            self._points = self._points.copy()      # the scene keeps its own
-            self._points[mask] = np.nan
+            self._without = self._points.copy()      # the scene keeps its own
+            self._without[mask] = np.nan
         if move.doubt:
             self.landings[number] = move.doubt
         moving = self.bodies[number]

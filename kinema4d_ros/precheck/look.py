@@ -172,7 +172,7 @@ def _pairs(looks: Sequence[ViewLook], settings: PrecheckSettings
     members = []
     for look in looks:
         contradicted = look.agreement.why_not_compared() is None and not look.camera.is_believed
-        if look.late <= LIVE and not contradicted and look.why_blind() is None \
+        if look.late <= LIVE and not contradicted and look.why_blind is None \
                 and (member := look.pair_member()) is not None:
             members.append(member)
     pairs = compare_cameras(members, settings.tier1) if len(members) > 1 else ()
@@ -199,7 +199,7 @@ def _left_out(looks: Sequence[ViewLook], judged: PairJudgement) -> dict[str, str
     contradicted, vouched = judged.left_out or {}, judged.vouched or {}
     found = {}
     for look in looks:
-        if (why := look.why_blind()) is not None:
+        if (why := look.why_blind) is not None:
             found[look.name] = why
         elif look.name in contradicted:
             found[look.name] = contradicted[look.name]

@@ -59,11 +59,12 @@ class ViewLook:
             return self.seen
         return dataclasses.replace(self.seen, T_base_camera=self.camera.T_base_camera)
 
+    @cached_property
     def why_blind(self) -> str | None:
         """Return why its depth image says nothing; None where it does, or there is none."""
         if self.seen.depth is None:
             return None
-        depth = self.seen.depth[::4, ::4]
+        depth = np.ascontiguousarray(self.seen.depth[::4, ::4])
         with np.errstate(invalid='ignore'):
             usable = (depth >= self.settings.depth_min) & (depth < self.settings.depth_max)
         share = np.count_nonzero(usable) / depth.size

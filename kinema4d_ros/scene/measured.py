@@ -163,7 +163,8 @@ class LookedThrough:
         :param measured: the same as it was measured.
         :param focal_length: [px].
         """
-        self._depth, self._often, self._pixels = depth, np.ones(depth.shape, bool), 0
+        self._depth, self._pixels = depth, 0
+        self._counts, self._least = (np.zeros(depth.shape, np.uint16),) * 2, (0, 0)
         known = np.isfinite(depth)
         if cv2.countNonZero(known.view(np.uint8)) in (0, depth.size):
             return
@@ -171,15 +172,21 @@ class LookedThrough:
         some = depth[::4, ::4][known[::4, ::4]]
         middle = float(np.median(some if len(some) else depth[known]))
         self._pixels = min(round(focal_length * SPECKLE / middle), _MOST_PIXELS)
+        filled = self._counted(known, np.float32(1.0))
+        stray = filled       # where no gap was filled, they are of one image
+        if measured is not depth:
+            has_value = np.isfinite(measured)
+            stray = self._counted(has_value, np.float32(
+                cv2.countNonZero(has_value.view(np.uint8))) / np.float32(has_value.size))
+        self._counts, self._least = (filled[0], stray[0]), (filled[1], stray[1])
+
+    def _counted(self, has_value: np.ndarray, share: np.float32) -> tuple[np.ndarray, int]:
+        """Return how many pixels around each have a value, (H, W) uint16, and how many must."""
         side = 2 * self._pixels + 1
-        for image, has_value in ((depth, known), (measured, np.isfinite(measured))):
-            share = np.float32(cv2.countNonZero(has_value.view(np.uint8))) / np.float32(
-                has_value.size)
-            least = _LEAST_SHARE * (1.0 if image is depth else share)
-            counts = cv2.boxFilter(has_value.view(np.uint8), cv2.CV_16U, (side, side),
-                                   normalize=False, borderType=cv2.BORDER_REPLICATE)
-            possible = (np.arange(side ** 2 + 1) / side ** 2).astype(np.float32)
-            self._often &= counts >= int(np.argmax(possible >= least))
+        counts = cv2.boxFilter(has_value.view(np.uint8), cv2.CV_16U, (side, side),
+                               normalize=False, borderType=cv2.BORDER_REPLICATE)
+        possible = (np.arange(side ** 2 + 1) / side ** 2).astype(np.float32)
+        return counts, int(np.argmax(possible >= _LEAST_SHARE * share))
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """
@@ -187,24 +194,28 @@ class LookedThrough:
 
         :param places: (N,) int32 of the flat image; -1 for none.
         """
-        return _looked_through(self._depth, self._often, places, self._pixels)
+        return _looked_through(self._depth, *self._counts, *self._least, places, self._pixels)
 
 
 @numba.njit(cache=True, nogil=True)
-def _looked_through(depth: np.ndarray, often: np.ndarray, places: np.ndarray,
+def _looked_through(depth: np.ndarray, filled: np.ndarray, measured: np.ndarray,
+                    least_filled: int, least_measured: int, places: np.ndarray,
                     pixels: int) -> np.ndarray:
     """
     Return what `LookedThrough.at` does.
 
-    :param often: (H, W) bool, where enough of the pixels around have a value.
+    :param filled: (H, W) uint16, how many of the pixels around have a value.
+    :param measured: (H, W) uint16, how many did before small gaps were filled.
     :param pixels: to each side that count as around.
     """
     height, width = depth.shape
-    found, flat, enough = np.empty(len(places), np.float32), depth.reshape(-1), often.reshape(-1)
+    found, flat = np.empty(len(places), np.float32), depth.reshape(-1)
+    filled, measured = filled.reshape(-1), measured.reshape(-1)
     for n in range(len(places)):
         at = places[n]
-        found[n] = flat[at] if at >= 0 and enough[at] else np.nan
-        if found[n] == found[n] or not pixels or at < 0 or not enough[at]:
+        enough = at >= 0 and filled[at] >= least_filled and measured[at] >= least_measured
+        found[n] = flat[at] if enough else np.nan
+        if found[n] == found[n] or not pixels or not enough:
             continue
         v, u = at // width, at % width
         nearest = np.float32(np.inf)

@@ -3,6 +3,7 @@
 """The scene as one camera shows it: the robot taken out, memory filled in."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from kinema4d_ros.scene.settings import SceneSettings
 from kinema4d_ros.types import CameraView
 
 LIVE = 1.0      # [s] a view older than this is memory, and not what is seen now
+_IN_FRONT = 0.01      # [m] a box that reaches no nearer to the camera can be projected
+_CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T
 
 
 class SceneView:
@@ -97,9 +100,31 @@ class SceneView:
     @cached_property
     def points_base(self) -> np.ndarray:
         """The point that each pixel of the picture shows, (H, W, 3) float32 [m], NaN unknown."""
-        camera = self.seen.camera
-        points = pointmap_moved(self.depth, *pinhole_of(camera), np.ascontiguousarray(
-            self.seen.T_base_camera[:3], np.float64))
+        return self._points_of((0, self.depth.shape[0], 0, self.depth.shape[1]))
+
+    def points_around(self, box: np.ndarray) -> tuple[tuple[slice, slice], np.ndarray]:
+        """
+        Return the part of `points_base` that has all that is in a box, without making the rest.
+
+        :param box: (2, 3) [m] lowest and highest corner, base frame.
+        :return: rows and columns that it is of, and (rows, columns, 3) float32 [m], NaN unknown.
+        """
+        camera, T = self.seen.camera, np.linalg.inv(self.seen.T_base_camera)
+        x, y, z = T[:3, :3] @ box[_CORNERS, [0, 1, 2]].T + T[:3, 3:]
+        window = (0, camera.height, 0, camera.width)
+        if z.min() > _IN_FRONT:
+            u, v = x / z * camera.fx + camera.cx, y / z * camera.fy + camera.cy
+            window = (max(math.floor(v.min()) - 1, 0), min(math.ceil(v.max()) + 2, camera.height),
+                      max(math.floor(u.min()) - 1, 0), min(math.ceil(u.max()) + 2, camera.width))
+            if window[0] >= window[1] or window[2] >= window[3]:
+                window = (0, 0, 0, 0)
+        top, bottom, left, right = window
+        return (slice(top, bottom), slice(left, right)), self._points_of(window)
+
+    def _points_of(self, window: tuple[int, int, int, int]) -> np.ndarray:
+        """Return the points of the picture between rows and columns."""
+        points = pointmap_moved(self.depth, *pinhole_of(self.seen.camera), np.ascontiguousarray(
+            self.seen.T_base_camera[:3], np.float64), window)
         points.flags.writeable = False
         return points
 

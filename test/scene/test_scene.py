@@ -51,6 +51,19 @@ def test_the_picture_and_the_measurement_lack_rims_of_their_own():
     assert np.isnan(view.points_base[60, 58]).all() and np.isfinite(view.points_base[60, 57]).all()
 
 
+@pytest.mark.parametrize('middle', [(0.1, 0.05, 1.0), (0.5, 0.3, 1.0), (0.0, 0.0, 0.0),
+                                    (3.0, 0.0, 1.0), (0.0, 0.0, -1.0)])
+def test_the_points_around_a_box_are_those_of_the_picture(middle):
+    depth = 1.0 + 0.2 * np.random.default_rng(0).random((120, 160), np.float32)
+    view = Scene(seen(depth=depth), (robot(60, 70),), SETTINGS).view
+    low, high = box = np.array(middle) + [[-0.15] * 3, [0.15] * 3]
+    window, points = view.points_around(box)
+    np.testing.assert_array_equal(points, view.points_base[window])
+    inside = ((view.points_base >= low) & (view.points_base <= high)).all(-1)
+    inside[window] = False
+    assert not inside.any()
+
+
 def test_what_is_remembered_has_an_age():
     memory = SceneMemory()
     memory.update(seen(10, stamp_ns=2_000_000_000), robot(100, 140))
