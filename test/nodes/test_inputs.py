@@ -14,12 +14,13 @@ from rclpy.qos import qos_profile_sensor_data, QoSReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
-from kinema4d_ros.bridge import subscription_thread
+from kinema4d_ros.bridge import qos, subscription_thread
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message
-from kinema4d_ros.bridge.transforms import TransformTree
+from kinema4d_ros.bridge.transforms import transform_message, TransformTree
 from kinema4d_ros.nodes.shadow_sim import received as received_module
 from kinema4d_ros.nodes.shadow_sim.camera_pose import CameraFinder
 from kinema4d_ros.nodes.shadow_sim.diagnostics import diagnostics
@@ -259,6 +260,29 @@ def test_remapped_cameras_get_the_qos_that_their_publisher_offers(module_ros_dom
         node.create_publisher(Image, '/eye/color', qos_profile_sensor_data)
         desk.inputs.refresh()
         assert reliability() == QoSReliabilityPolicy.BEST_EFFORT
+        desk.inputs.close()
+        node.destroy_node()
+
+
+def test_the_only_publisher_of_a_remapped_tf_static_may_start_again_with_another_mounting(
+        module_ros_domain):
+    with rclpy.Context() as context:
+        node = Node('inputs', context=context, cli_args=[
+            '--ros-args', '-r', '/tf_static:=/cell/tf_static'])
+        desk = Desk(node)
+        node.create_publisher(TFMessage, '/cell/tf_static', qos.TF_STATIC)
+        for _ in range(int(LIMIT / 0.02)):
+            if node.count_publishers('/cell/tf_static'):
+                break
+            threading.Event().wait(0.02)
+        for x in 0.1, 0.3:
+            T = np.eye(4)
+            T[0, 3] = x
+            desk.sent.clear()       # a program that starts again counts anew
+            desk.put('/tf_static', TFMessage(transforms=[
+                transform_message(T, Header(frame_id='base_link'), 'eye')]))
+        assert desk.inputs._tree.contradicted() == []
+        assert desk.inputs._tree.lookup('base_link', 'eye').T[0, 3] == 0.3
         desk.inputs.close()
         node.destroy_node()
 

@@ -32,6 +32,7 @@ class DescriptionInput:
         :param take: called with a text, and '' or why it is not known which one holds.
         """
         self._node, self._group, self._take = node, group, take
+        self._topic = node.resolve_topic_name(TOPIC)      # the graph knows of no remapping
         self._texts: list[str] = []      # that differ, of the present subscription
         self._is_contradicted = False
         self._subscribe()
@@ -60,7 +61,7 @@ class DescriptionInput:
             String, TOPIC, self._on_message, qos.ROBOT_DESCRIPTION, callback_group=self._group)
 
     def _on_message(self, message: String) -> None:
-        if self._node.count_publishers(TOPIC) < 2:      # what it says now holds
+        if self._node.count_publishers(self._topic) < 2:      # what it says now holds
             self._texts = []
         if message.data not in self._texts:
             self._texts = [*self._texts[-1:], message.data]

@@ -90,11 +90,13 @@ class Inputs:
     # ------------------------------------------------------------------ subscribing
 
     def _subscribe_to_tf(self, topic: str, profile: QoSProfile, *, static: bool) -> None:
+        name = self._node.resolve_topic_name(topic)      # the graph knows of no remapping
+
         def take(message: TFMessage, info: object) -> None:
             try:
                 self._tree.update(
                     message, static=static, sequence=sequence_number(info),
-                    only_source=static and self._node.count_publishers(topic) == 1)
+                    only_source=static and self._node.count_publishers(name) == 1)
             except Kinema4DError as error:
                 self._received.note_problem(topic, str(error))
 
