@@ -32,6 +32,7 @@ settings.load_profile('beside others')
 # Domains above 101 overlap with the ports that Linux hands out to programs; 0 is the user's own.
 _DOMAINS = range(1, 102)
 _next_domain = 0
+_has_broken = False      # pytest itself, not a test
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -76,6 +77,20 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+def pytest_internalerror() -> None:
+    """Note that pytest itself broke: with processes of its own it may call that a success."""
+    global _has_broken
+    _has_broken = True
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep how pytest ends, which `make` does not tell: what fails is repeated, a crash is not."""
+    if _has_broken:
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+    if not hasattr(session.config, 'workerinput') and hasattr(session.config, 'cache'):
+        session.config.cache.set('kinema4d_ros/exit_status', int(session.exitstatus))
 
 
 def pytest_report_header() -> list[str]:
