@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """trajectory_gate in mode enforce, as a process on a real graph: what passes and what does not."""
 import signal
+import threading
 import time
 
 import pytest
@@ -259,9 +260,12 @@ def test_a_robot_description_that_is_none(world):
 
 
 def test_a_gate_that_was_stopped_while_the_answer_came(world):
+    answered = threading.Event()
+
     def soon(verdict, _):
         verdict.valid_until = (world.graph.node.get_clock().now()
                                + rclpy.duration.Duration(seconds=0.2)).to_msg()
+        answered.set()
 
     world.shadow.slow, world.shadow.spoil = True, soon
     goals, asked = len(world.controller.goals), len(world.shadow.asked)
@@ -269,6 +273,7 @@ def test_a_gate_that_was_stopped_while_the_answer_came(world):
     world.graph.wait(lambda: len(world.shadow.asked) > asked, 'the question')
     world.gate.process.process.send_signal(signal.SIGSTOP)
     world.shadow.let_go.set()
+    world.graph.wait(answered.is_set, 'the answer')
     resumed = time.monotonic() + 0.5
     world.graph.wait(lambda: time.monotonic() > resumed, 'the verdict to expire')
     world.gate.process.process.send_signal(signal.SIGCONT)

@@ -65,11 +65,10 @@ class Cell:
         self._image.publish(array_to_image(self.frame.image, header))
 
     def ask(self):
-        """Return the verdict on the recorded motion."""
+        """Return the verdict on the recorded motion, once shadow_sim can tell one."""
         asker = self._asker = self._asker or Asker(self.graph, self.graph.action())
-        _, result = asker.outcome(asker.send(Precheck.Goal(
-            candidates=[trajectory_message(self.episode.trajectory)])))
-        return result.verdicts[0]
+        goal = Precheck.Goal(candidates=[trajectory_message(self.episode.trajectory)])
+        return self.graph.wait(lambda: asker.outcome(asker.send(goal))[1].verdicts, 'a verdict')[0]
 
 
 @pytest.fixture(scope='module')
