@@ -14,7 +14,7 @@ from kinema4d_ros.foresight.hull import depth_in, hull_planes
 from kinema4d_ros.scene.view import SceneView
 from kinema4d_ros.types import EventKind, PredictedThing, RobotRollout, WorldEvent
 from kinema4d_ros.world_model.physics.ensemble import Ending, run_ensemble
-from kinema4d_ros.world_model.physics.happenings import happenings, MOVED
+from kinema4d_ros.world_model.physics.happenings import happenings
 from kinema4d_ros.world_model.physics.motion import motion_of
 from kinema4d_ros.world_model.physics.reconstruction import Reconstruction
 from kinema4d_ros.world_model.physics.world import Thing
@@ -166,18 +166,6 @@ class Tale(Told):
             found.append((center.copy(), pose[:3, :3] @ center + pose[:3, 3],
                           float(corners[:, 2].min())))
         return found
-
-    def share_moved(self, body: int, distance: float = MOVED) -> float:
-        """Return in which share of the runs one of `bodies` ends farther away, 0 to 1."""
-        number, _ = self.things[body]
-        ways = [np.linalg.norm(run.places[-1, number] - run.places[0, number])
-                for run in self.ensemble.runs]
-        return float(np.mean(np.array(ways) > distance))
-
-    def share_toppled(self, body: int) -> float:
-        """Return in which share of the runs one of `bodies` tips over, 0 to 1."""
-        number, _ = self.things[body]
-        return self.ensemble.modes(number).get(Ending.TOPPLED, 0) / len(self.ensemble.runs)
 
 
 def touched_fixtures(fixtures: tuple[np.ndarray, ...], robot: RobotRollout) -> list[WorldEvent]:
