@@ -45,15 +45,20 @@ def pytest_pycollect_makemodule(module_path, parent):
 #: process of pytest is left with one of them when the others are done. By default pytest-xdist
 #: begins with those that have the most tests, which are the short ones.
 _LONG = (
-    'nodes/test_shadow_sim_life.py', 'precheck/test_fuzz.py', 'nodes/test_gate_processes.py',
-    'nodes/test_kinema4d_node.py', 'evaluation/test_statistics.py', 'evaluation/test_scores.py',
-    'nodes/test_launch.py', 'nodes/test_gate_cell.py', 'nodes/test_shadow_sim_tiers.py',
-    'precheck/test_camera_belief.py', 'nodes/test_recording_node.py',
-    'nodes/test_episode_player.py', 'evaluation/test_streaming.py', 'nodes/test_viewer.py',
-    'nodes/test_shadow_sim_inputs.py', 'nodes/test_incidents.py', 'nodes/test_readiness.py',
-    'nodes/test_shadow_sim_sources.py', 'evaluation/test_hidden_obstacles.py',
-    'gate/test_handover.py', 'packaging/test_docs.py', 'packaging/test_pip_install.py',
-    'worker/test_supervisor.py', 'world_model/kinema4d/test_acceleration.py')
+    'policy/test_rollout_processes.py', 'nodes/test_gate_processes.py',
+    'nodes/test_kinema4d_node.py', 'nodes/test_gate_cell.py', 'nodes/test_shadow_sim_life.py',
+    'worker/test_supervisor.py', 'jobs/test_job_pools.py', 'viewer/test_page.py',
+    'nodes/test_shadow_sim_inputs.py', 'nodes/test_readiness.py',
+    'nodes/test_shadow_sim_tiers.py', 'packaging/test_docs.py',
+    'nodes/test_shadow_sim_sources.py', 'nodes/test_recording_node.py', 'nodes/test_launch.py',
+    'examples/test_examples.py', 'nodes/test_other_models_node.py', 'precheck/test_fuzz.py',
+    'nodes/test_motion_ledger.py', 'policy/test_rollouts.py', 'nodes/test_shadow_sim.py',
+    'nodes/test_episode_player.py', 'nodes/test_gate_enforce.py', 'nodes/test_viewer.py',
+    'training/test_two_processes.py', 'cli/test_cli_command.py', 'nodes/test_doctor.py',
+    'nodes/test_run_node.py', 'nodes/test_incidents.py', 'calibration/test_robot_fit.py',
+    'world_model/cosmos/test_cosmos_model.py', 'nodes/test_set_point_kinds.py',
+    'evaluation/test_evaluate_script.py', 'curation/test_curate_command.py',
+    'nodes/test_controller_contract.py', 'packaging/test_rooms.py')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -67,8 +67,8 @@ class Cell:
     def ask(self):
         """Return the verdict on the recorded motion, once shadow_sim can tell one."""
         asker = self._asker = self._asker or Asker(self.graph, self.graph.action())
-        goal = Precheck.Goal(candidates=[trajectory_message(self.episode.trajectory)])
-        return self.graph.wait(lambda: asker.outcome(asker.send(goal))[1].verdicts, 'a verdict')[0]
+        return asker.verdict(Precheck.Goal(
+            candidates=[trajectory_message(self.episode.trajectory)]))
 
 
 @pytest.fixture(scope='module')

@@ -65,10 +65,9 @@ class Cell:
         self.shown += 1
 
     def ask(self):
-        """Return the verdict on a motion behind the board."""
+        """Return the verdict on a motion behind the board, once shadow_sim can tell one."""
         asker = self._asker = self._asker or Asker(self.graph, self.graph.action())
-        _, result = asker.outcome(asker.send(Precheck.Goal(candidates=[DOWN])))
-        return result.verdicts[0]
+        return asker.verdict(Precheck.Goal(candidates=[DOWN]))
 
     def until(self, condition, what):
         """Ask until a verdict is as it should be, and return it."""

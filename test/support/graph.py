@@ -237,6 +237,17 @@ class Asker:
         reply = self.graph.ask(handle.get_result_async)
         return reply.status, reply.result
 
+    def verdict(self, goal):
+        """
+        Return the verdict on the first candidate of a goal, asked again until there is one.
+
+        What is asked while shadow_sim has no robot yet ends without.
+        """
+        end = time.monotonic() + LIMIT
+        while not (verdicts := self.outcome(self.send(goal))[1].verdicts):
+            assert time.monotonic() < end, 'no verdict'
+        return verdicts[0]
+
 
 class FakeRobot:
     """Publishes what a live robot and its camera do, 20 times a second, as the fields say."""
