@@ -40,6 +40,7 @@ from kinema4d_ros.world_model.kinema4d.tiny import write_tiny_checkpoint
 pytestmark = [pytest.mark.timeout(240), needs('torch')]
 FRAMES = 10            # two chained windows of the tiny model, which has 9
 STEPS, MIB = 120, 1 << 20
+LOADED = 180.0         # [s] at most; the libraries alone take one minute of a very busy machine
 
 
 class Bench:
@@ -139,6 +140,8 @@ def bench(module_ros_domain, tmp_path_factory):
     base, weights = write_tiny_checkpoint(tmp_path_factory.mktemp('tiny'), Variant.POINTMAP)
     with node(frames=FRAMES, **settings(
             base=base, weights=weights, steps=STEPS)) as made_bench:
+        made_bench.graph.wait(lambda: 'kinema4d is ready' in made_bench.process.output(),
+                              'the loaded model', LOADED)
         yield made_bench
 
 
