@@ -187,8 +187,10 @@ def _why_not_live(observation: Observation, used: Sequence[ViewLook],
             isinstance(source, VoxelSource) and late_by(observation, source.stamp_ns) <= LIVE
             for source in observation.others):
         return None
-    each = [f'{look.name!r} has stopped {look.late:.1f} s ago' if look.late > LIVE else
-            f'{look.name!r} measures no depth' for look in used]
+    each = [f'{look.name!r} measures no depth' if look.late <= LIVE else
+            f'{look.name!r} is stamped {look.late:.1f} s ahead of the observation'
+            if look.seen.stamp_ns > observation.stamp_ns else
+            f'{look.name!r} has stopped {look.late:.1f} s ago' for look in used]
     each += [f'{name!r} is left out: {why}' for name, why in left_out.items()]
     return ('no camera measures the scene now, and what stood there earlier is not enough to go '
             f'by: {"; ".join(each)}')

@@ -45,6 +45,7 @@ if TYPE_CHECKING:      # it loads coal, which what only predicts does without
     from kinema4d_ros.robot import SelfCollision
 
 _SAMPLES = 100     # of the motion that is likely, for tier 0
+_AHEAD = 5.0       # [s] that where the robot has been may be stamped after the look
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,7 +280,7 @@ class RobotChecker:
             return None
         # What was a little later than the look is no less true of it; far ahead is another time.
         age = (observation.stamp_ns - trail.stamps_ns) * 1e-9
-        young = np.abs(age) <= self.settings.tier1.trail_age
+        young = (age >= -_AHEAD) & (age <= self.settings.tier1.trail_age)
         index = [self.robot.joint_names.index(name) if name in self.robot.joint_names else -1
                  for name in trail.joint_names]
         if not young.any() or set(range(len(self.robot.joint_names))) - set(index):

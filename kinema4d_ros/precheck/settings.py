@@ -27,6 +27,8 @@ from kinema4d_ros.world_model.following import (FollowingScores, LEAST_FOLLOWING
 
 MOST_GROWTH = 50       # [px] of the robot's mask
 COARSEST = 0.02        # [m] cells of which the scene keeps one point each
+MOST_TRAVEL = 0.2      # [m] between two looks at a motion; what is thinner is jumped over
+LONGEST_STEP = 1.0     # [s] over a longer time no jump of the velocity is too much
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,11 @@ class Tier0Settings(PicklableSettings):
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
+        _at_most(self, 'velocity_scale', 1.0)
         _at_most(self, 'position_tolerance', 1.0)
+        _at_most(self, 'start_tolerance', 10.0)
+        _at_most(self, 'step_time', LONGEST_STEP)
+        _at_most(self, 'travel', MOST_TRAVEL)
         _box(self, 'workspace')
         for joint, limit in self.limits.items():
             _check_limit(joint, limit)
@@ -157,6 +163,7 @@ class Tier1Settings(PicklableSettings, SceneSettings):
         _at_most(self, 'near_miss', REACH)       # nothing farther away is measured
         _at_most(self, 'least_neighbours', 8)
         _at_most(self, 'mask_growth', MOST_GROWTH)    # else all that is seen is the robot
+        _at_most(self, 'travel', MOST_TRAVEL)
         _at_most(self, 'voxel', COARSEST)        # else what is hit is between two points
         _at_most(self, 'least_measured', 1.0)
         object.__setattr__(self, 'unseen', Unseen(self.unseen))

@@ -15,7 +15,7 @@ from kinema4d_ros.scene.knowledge import join, Knowledge
 from kinema4d_ros.scene.near_points import DepthTiles, in_boxes
 from kinema4d_ros.scene.points import ScenePoints
 from kinema4d_ros.scene.settings import SceneSettings
-from kinema4d_ros.scene.view import SceneView
+from kinema4d_ros.scene.view import LIVE, SceneView
 from kinema4d_ros.types import Observation
 
 
@@ -208,5 +208,11 @@ class Scene:
 
 
 def late_by(observation: Observation, stamp_ns: int | None) -> float:
-    """Return how long before the observation a stamp is [s]; 0 for none."""
-    return max(0.0, (observation.stamp_ns - stamp_ns) * 1e-9) if stamp_ns else 0.0
+    """
+    Return how long before the observation a stamp is [s]; 0 for none.
+
+    What is ahead of the observation by longer than `LIVE` is of another time as well: nobody knows
+    which of the two clocks is right, so it counts as if it were as long before.
+    """
+    late = (observation.stamp_ns - stamp_ns) * 1e-9 if stamp_ns else 0.0
+    return abs(late) if late > 0.0 or late < -LIVE else 0.0

@@ -164,9 +164,14 @@ class SceneView:
 
     @cached_property
     def _is_fresh(self) -> np.ndarray:
-        """What is remembered is young enough to go by, (H, W) bool; without an age it is not."""
+        """
+        What is remembered is young enough to go by, (H, W) bool; without an age it is not.
+
+        Nor is what is stamped after the view: a clock has jumped since.
+        """
+        age = self._memory[1]
         with np.errstate(invalid='ignore'):
-            fresh: np.ndarray = np.abs(self._memory[1]) <= self.settings.memory_age
+            fresh: np.ndarray = (age >= -LIVE) & (age <= self.settings.memory_age)
         return fresh
 
     @cached_property

@@ -199,8 +199,8 @@ def check(it: Fuzzed, rng: np.random.Generator, tiers) -> Status:
 
 # Few samples: what is fuzzed are rules and numbers, not how densely a motion is sampled.
 SETTINGS = PrecheckSettings(
-    Tier0Settings(workspace=(-2, -2, -2, 2, 2, 2), travel=0.5),
-    Tier1Settings(unseen_outside=0.02, travel=0.5, voxel=0.01,
+    Tier0Settings(workspace=(-2, -2, -2, 2, 2, 2), travel=0.2),
+    Tier1Settings(unseen_outside=0.02, travel=0.2, voxel=0.01,
                   camera_check='off'))     # the robot is not in these pictures
 
 

@@ -102,6 +102,18 @@ def test_what_a_camera_that_stopped_saw_is_not_enough_alone(shadow):
         assert "'side' has stopped 49.0 s ago" in missing.message and why in missing.message
 
 
+def test_a_camera_that_is_stamped_ahead_does_not_see_the_scene_now(shadow):
+    """One of the clocks is wrong, and nobody knows which."""
+    front, side = both()
+    ahead = dataclasses.replace(side, stamp_ns=NOW + 30_000_000_000)
+    dead = dataclasses.replace(front, depth=None)
+    assert judge(shadow, observation(front, side)).status is Status.PASS
+    verdict = judge(shadow, observation(dead, ahead))
+    assert verdict.status is Status.UNSURE
+    assert any("'side' is stamped 30.0 s ahead of the observation" in each.message
+               for each in verdict.findings)
+
+
 def test_an_agreement_is_as_old_as_the_image_that_showed_it():
     """Looking again at what a camera that stopped saw last does not renew it."""
     robot, memory = cameras.ROBOT, CameraMemory()

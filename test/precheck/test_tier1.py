@@ -355,6 +355,7 @@ def test_more_scene_never_gives_more_clearance(world, height, block):
     {'near_miss': -1.0}, {'near_miss': 0.07}, {'unseen_hand': -0.1}, {'least_neighbours': 9},
     {'confidence': float('nan')}, {'voxel': 0.0}, {'least_neighbours': -1},
     {'memory_age': -1.0}, {'depth_min': 11.0}, {'depth_max': 0.0}, {'voxel': 0.1},
+    {'travel': 10.0},
     {'mask_growth': 1000},      # with either of these a hand pushed into the table passed
     {'known_free': (0.0, 1.0, 2.0)}, {'known_free': (0, 0, 0, 1, -1, 1)}])
 def test_settings_that_switch_a_rule_off_are_refused(bad):

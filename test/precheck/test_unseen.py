@@ -139,7 +139,8 @@ def test_outside_of_the_view_the_arm_may_go_farther_than_the_hand(fields, link, 
 
 @pytest.mark.parametrize('seconds, severity', [
     (5.0, Severity.INFO), (59.0, Severity.INFO), (61.0, Severity.UNSURE), (600.0, Severity.UNSURE),
-    (None, Severity.UNSURE), (-600.0, Severity.UNSURE)])
+    (-0.5, Severity.INFO), (None, Severity.UNSURE), (-2.0, Severity.UNSURE),
+    (-600.0, Severity.UNSURE)])
 def test_what_the_robot_hides_is_known_as_long_as_memory_is_young(fields, seconds, severity):
     # The hand goes down into its own shadow.
     mask = pixels((-0.07, -0.07), (0.07, 0.07), 0.5)
@@ -154,8 +155,10 @@ def test_what_the_robot_hides_is_known_as_long_as_memory_is_young(fields, second
     if severity is Severity.INFO:
         assert f'up to {seconds:.1f} s old' in found[0].message
         assert found[0].value == pytest.approx(seconds, abs=1e-3)
-    elif seconds is not None and seconds > 0:
-        assert f'last seen {seconds:.0f} s ago' in found[0].message
+    else:
+        assert 'was last seen ' + (
+            'nobody knows when' if seconds is None else f'{seconds:.0f} s ago' if seconds > 0 else
+            f'{-seconds:.0f} s after this look') in found[0].message
     nothing, worst = judge(fields, motion, table(depth), mask=mask)
     assert worst is Severity.UNSURE and 'the robot itself hides' in nothing[0].message
 

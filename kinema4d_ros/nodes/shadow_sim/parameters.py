@@ -18,7 +18,8 @@ from kinema4d_ros.precheck import (CameraCheck, Consequence, DynamicsRules, Tier
                                    Tier1Settings, Tier2Settings, TouchRule, Unprobed,
                                    Unseen)
 from kinema4d_ros.precheck.dynamics_rules import LEAST_DRAG, LEAST_PUSH
-from kinema4d_ros.precheck.settings import COARSEST, MOST_GROWTH
+from kinema4d_ros.precheck.settings import (COARSEST, LONGEST_STEP, MOST_GROWTH,
+                                            MOST_TRAVEL)
 
 _DEFAULTS: dict[str, Any] = {
     'tier0': Tier0Settings(), 'tier1': Tier1Settings(), 'tier2': Tier2Settings(),
@@ -196,13 +197,13 @@ TABLE_ROWS = (
     _rule('tier0.allow_end_velocity', 'Accept a trajectory that still moves at its last point'),
     _rule('tier0.step_time',
           'A jump of the commanded velocity counts as an acceleration over this time',
-          unit='s', minimum=0.0001, maximum=1.0),
+          unit='s', minimum=0.0001, maximum=LONGEST_STEP),
     _rule('tier0.self_margin',
           'Links of the robot that come closer than this to each other fail', unit='m',
           maximum=1.0),
     _rule('tier0.travel',
           'How far a point of a link moves between two looks at its workspace and at the other '
-          'links, at most', unit='m', minimum=0.001, maximum=0.2),
+          'links, at most', unit='m', minimum=0.001, maximum=MOST_TRAVEL),
     _limit('min_position', 'Least position of a joint', 'rad or m'),
     _limit('max_position', 'Greatest position of a joint', 'rad or m'),
     _limit('max_velocity', 'Greatest speed of a joint', 'rad/s or m/s', minimum=0.0),
@@ -262,7 +263,7 @@ TABLE_ROWS = (
           'Share of the pixels beside the robot that must have a depth, for the scene to be known',
           maximum=1.0),
     _rule('tier1.travel', 'How far a point of a link moves between two looks at it, at most',
-          unit='m', minimum=0.001, maximum=0.2),
+          unit='m', minimum=0.001, maximum=MOST_TRAVEL),
     _rule('tier1.carried_depth', 'How far what is carried may be pressed into the scene', unit='m',
           maximum=0.2),
     _rule('tier1.carried_sigma', 'Standard deviation of the shape of what is carried', unit='m',

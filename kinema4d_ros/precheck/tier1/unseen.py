@@ -32,8 +32,7 @@ _HIDDEN = (Knowledge.BEHIND, Knowledge.NOT_MEASURED, Knowledge.DISPUTED)
 _WHY = {
     Knowledge.OUTSIDE: "outside of the camera's view",
     Knowledge.BEHIND_ROBOT: 'that the robot itself hides from the camera',
-    Knowledge.TOO_OLD: 'that the robot hides from the camera and that was last seen {age:.0f} s '
-                       'ago, longer than tier1.memory_age',
+    Knowledge.TOO_OLD: 'that the robot hides from the camera and that was last seen {age}',
     Knowledge.BEHIND: 'behind what the camera sees',
     Knowledge.NOT_MEASURED: 'in which the depth image has no values (what is black, glossy, '
                             'transparent or too near has none)',
@@ -176,11 +175,10 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
             settings: Tier1Settings) -> Finding:
     """Return the finding about links that go too far into the unknown."""
     first = min(entries, key=lambda entry: (entry.frame, -entry.why))
-    age = float(space.age[space.knowledge == Knowledge.TOO_OLD].max(initial=0.0))
     time = float(robot.times[first.frame])
     said = (f'{first.name} would move through {_volume(first.voxels, space)} '
-            f'of space {_WHY[first.why].format(age=age)}, up to {100 * first.farthest:.0f} cm from '
-            f'what is known, from {time:.2f} s on')
+            f'of space {_WHY[first.why].format(age=_when(space))}, up to '
+            f'{100 * first.farthest:.0f} cm from what is known, from {time:.2f} s on')
     others = sorted({entry.name for entry in entries} - {first.name})
     if others:
         said += f'; so would {", ".join(others)}'
@@ -191,6 +189,16 @@ def _denied(entries: list[_Entry], space: SweptSpace, robot: RobotRollout,
         point_base=plain_point(first.point), time=time, limit=first.limit,
         value=first.farthest if first.piece is None else first.piece,
         unit='m' if first.piece is None else 'm^3')
+
+
+def _when(space: SweptSpace) -> str:
+    """Return in words when what is remembered and not gone by was seen last."""
+    ages = space.age[space.knowledge == Knowledge.TOO_OLD]
+    if np.isnan(ages).any():
+        return 'nobody knows when'
+    if (least := float(ages.min(initial=0.0))) < 0.0:
+        return f'{-least:.0f} s after this look, by a clock that has jumped'
+    return f'{ages.max(initial=0.0):.0f} s ago, longer than tier1.memory_age'
 
 
 def _box(entries: list[_Entry]) -> str:
