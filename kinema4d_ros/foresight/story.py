@@ -117,6 +117,12 @@ class Story(Told):
         return any(int(self._fingers.closed_on(points.points_base, each).sum())
                    >= self._settings.least_contact_points for each in closing)
 
+    def openings(self) -> list[tuple[int, np.ndarray]]:
+        """Return in which frames fingers begin to open, and the gap [m] until they have."""
+        motions = self._fingers.motions() if can_grasp(self._robot) else []
+        return [(each.first, self._fingers.gap[each.first:each.last + 1])
+                for each in motions if not each.closing]
+
     @property
     def _points(self) -> np.ndarray:
         """What the picture shows and has not been moved, (H, W, 3) float32 [m]; made when used."""
@@ -145,10 +151,9 @@ class Story(Told):
         widest = float(fingers.gap[frames].max())
         reach = np.concatenate([fingers.samples(frame, widest, 2) for frame in frames])
         margin = np.ptp(fingers.samples(0, widest, 2), axis=0).max()
-        near = inside_box(self._points.reshape(-1, 3), reach.min(0) - margin,
-                          reach.max(0) + margin)
-        close = self._points.reshape(-1, 3)[near]
-        between = np.array([fingers.between(close, frame) for frame in frames])
+        points = self._points.reshape(-1, 3)
+        near = inside_box(points, reach.min(0) - margin, reach.max(0) + margin)
+        between = np.array([fingers.between(points[near], frame) for frame in frames])
         enough = between.sum(1) >= self._settings.least_contact_points
         if not enough.any():
             return
@@ -367,8 +372,7 @@ def best_story(scene: Scene, robot: RobotRollout, settings: GraspSettings = Gras
     Return the story as it is foreseen from the view that tells most of it.
 
     That is the first one. Where it does not see between fingers that close, or sees nothing there
-    and another measures something, it is the first of the others that sees it, or sees that there
-    is nothing.
+    and another measures something, it is the first of the others that sees between them.
 
     :param scene: with one view or more that measures depth.
     """

@@ -89,7 +89,7 @@ def taken_away(observation, frame, where):
     return SimpleNamespace(
         backdrops=[Backdrop(0, observation.view.image, observation.view.depth),
                    Backdrop(frame, observation.view.image, gone)],
-        bodies=[], events=[], targets=[], source=0)
+        bodies=[], events=[], targets=[], source=0, openings=list)
 
 
 def worst(clearance) -> Severity:
@@ -160,6 +160,14 @@ def test_fingers_that_are_fast_keep_half_a_standard_deviation_away(world, above,
     assert [finding.severity for finding in found] == [Severity.UNSURE] * (severity is
                                                                           Severity.UNSURE)
     assert all('may touch the scene at 0.37 m/s' in finding.message for finding in found)
+
+
+def test_fingers_that_draw_back_may_be_fast(world):
+    # 0.1 mm above the table they stand still, and are at 0.35 m/s before they are 0.5 mm away.
+    away = rollout(world[0], [0.6] * 4, finger=[-0.5499, -0.5499, -0.54955, -0.549], seconds=0.003)
+    found = check(world, away)
+    assert found.track('finger').speed[2] > 0.3 and found.track('finger').distance[2] < 0.0005
+    assert not [each for each in found.findings if 'm/s' in each.message]
 
 
 def test_links_that_may_touch_can_be_named(world):

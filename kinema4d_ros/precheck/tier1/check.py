@@ -16,6 +16,7 @@ from kinema4d_ros.precheck.tier1.carried import check_carried
 from kinema4d_ros.precheck.tier1.clearance import Clearance, measure_clearance
 from kinema4d_ros.precheck.tier1.held_contact import check_held_contact
 from kinema4d_ros.precheck.tier1.moved_parts import check_moved_parts
+from kinema4d_ros.precheck.tier1.opening import check_opening
 from kinema4d_ros.precheck.tier1.penetration import with_penetration
 from kinema4d_ros.precheck.tier1.timeline import Track
 from kinema4d_ros.precheck.tier1.unseen import check_unseen, LinkTrail
@@ -81,6 +82,8 @@ def check_tier1(scene: Scene, robot: RobotRollout, fields: DistanceFields,
         findings += check_carried(scene.points, robot, story, settings, scene)
         findings += check_held_contact(robot, story, fields, settings)
         findings += check_moved_parts(scene.points, robot, story, fields, settings, rules)
+        if robot.gripper is not None:
+            findings += check_opening(clearance, story, robot.gripper.finger_links, settings)
     strict = [name for name in clearance.link_names if name not in rules]
     return tuple(findings), clearance.with_minimum_of(strict, fields)
 
@@ -160,8 +163,7 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
             FindingCode.CONTACT, Severity.UNSURE, name, 'may be pressed into the scene', doubtful,
             track, -rule.depth, settings.confidence))
     touching = track.distance <= 0
-    starts = np.flatnonzero(touching & ~np.r_[False, touching[:-1]])
-    fast = [t for t in starts if track.speed[t] > rule.speed]
+    fast = [t for t in _starts(touching) if track.speed[t] > rule.speed]
     if fast:
         t = fast[0]
         findings.append(Finding(
@@ -171,9 +173,10 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
             point_base=plain_point(track.point_base[t]), time=float(track.times[t]),
             value=float(track.speed[t]), limit=rule.speed, unit='m/s'))
     else:
-        _, doubtful = _bands(track, 0.0, _NEAR_ENOUGH)
-        quick = np.flatnonzero(doubtful & (track.speed > rule.speed))
-        if len(quick) and not touching[quick].any():
+        # What draws back from where it touched slowly may be as fast as it likes.
+        quick = [t for t in _starts(_bands(track, 0.0, _NEAR_ENOUGH)[1])
+                 if track.speed[t] > rule.speed]
+        if quick and not touching[quick].any():
             t = quick[track.distance[quick].argmin()]
             findings.append(Finding(
                 FindingCode.CONTACT, Severity.UNSURE,
@@ -184,6 +187,11 @@ def _check_touch(name: str, track: Track, rule: TouchRule,
                 time=float(track.times[t]), value=float(track.speed[t]), limit=rule.speed,
                 unit='m/s'))
     return findings
+
+
+def _starts(holds: np.ndarray) -> np.ndarray:
+    """Return the frames (N,) in which something that holds in frames (T,) begins to hold."""
+    return np.flatnonzero(holds & ~np.r_[False, holds[:-1]])
 
 
 def _bands(track: Track, limit: float, k: float) -> tuple[np.ndarray, np.ndarray]:
