@@ -28,8 +28,8 @@ def part(names, by, seconds=1.0):
     return JointTrajectory(names, np.array([0.0, seconds]), np.stack([begin, end]))
 
 
-def told(trajectory, sent_ns=0, key='/other#1#0', **fields):
-    return ToldMotion(key, '/other', trajectory, sent_ns, **fields)
+def told(trajectory, sent_ns=0, key='/other#1#0', gate='/other', **fields):
+    return ToldMotion(key, gate, trajectory, sent_ns, **fields)
 
 
 def other(trajectory, at=0.0, **fields):
@@ -167,6 +167,36 @@ def test_motions_are_followed_told_again_and_forgotten():
     assert others.snapshot(ROBOT, READY, 12.0, 52.0) == ()
     others.take(told(trajectory), 13.0)
     assert others.snapshot(ROBOT, READY, 14.1, 53.0) == ()      # its gate is gone
+
+
+@pytest.mark.parametrize('when', ['before', 'meanwhile'])
+def test_two_motions_of_one_joint_by_two_gates_are_not_judged_with_a_third(when):
+    gate = Driver()
+    gate.others = (other(part(ARM, 0.4)),)
+    request = None if when == 'before' else gate.submit(part(HAND, -0.01))
+    gate.others += (other(part(ARM[:2], 0.3), key='/third#1#0', gate='/third'),)
+    request = request or gate.submit(part(HAND, -0.01))
+    gate.pass_(request)
+    assert f'a motion of /third is under way, and another one of shoulder_lift_joint, {PAN} too' \
+        in gate.told(request)
+    assert 'send' not in gate.log
+
+
+def test_of_two_motions_of_a_gate_that_streams_the_newer_one_counts():
+    """It tells of both until its controller has ended the older one."""
+    gate, others = Driver(), OtherMotions()
+    others.take(told(part(ARM, 0.4, 2.0), sent_ns=1), 10.0)
+    others.take(told(part(ARM, 0.3), sent_ns=2, key='/other#2#0'), 10.0)
+    others.take(told(part(HAND, 0.01), sent_ns=3, key='/other#3#0'), 10.0)
+    found = others.snapshot(ROBOT, READY, 10.1, 10.1)
+    assert [each.told.key for each in found] == ['/other#2#0', '/other#3#0']
+    gate.others = found[:1]
+    request = gate.submit(part(HAND, -0.01, 0.5))
+    gate.pass_(request)
+    word, = (c for c in gate.commands if isinstance(c, TellGates))
+    assert gate.log[-1] == 'send' and word.together == {'/other#2#0'}
+    others.take(told(part(ARM, 0.3), sent_ns=2, key='/other#2#0', over=True), 10.2)     # rejected
+    assert '/other#1#0' in [each.told.key for each in others.snapshot(ROBOT, READY, 10.3, 10.3)]
 
 
 def test_what_a_gate_tells_of_its_own():
