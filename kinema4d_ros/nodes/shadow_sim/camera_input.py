@@ -99,6 +99,7 @@ class CameraInput:
             self._refuse_stale_image(newest, now_ns, limit)
         entry, joints, depth_entry = self._newest_complete(robot, own)
         self._refuse_stale_image(entry, now_ns, limit)
+        self.refuse_elsewhere(entry.stamp_ns)
         self._refuse_rivals()
         info = self.info.latest()
         if info is None:
@@ -264,6 +265,16 @@ class CameraInput:
                      f'{publishers(node, self.image_topic)}'
         if stale is not None:
             raise InputProblem(FindingCode.STALE_INPUT, stale)
+
+    def refuse_elsewhere(self, stamp_ns: int) -> None:
+        """Raise InputProblem where the base may have driven since an image was made."""
+        if stamp_ns > self._moved_ns():
+            return
+        node = self._received.node
+        raise InputProblem(FindingCode.STALE_INPUT, (
+            f'since the newest image on {node.resolve_topic_name(self.image_topic)} was made the '
+            "robot's base has driven, by TF, or two sources put it in two places; let it stand "
+            f'before the arm moves; {publishers(node, "/tf")}'))
 
     def _note_depth_apart(self, image: Entry, values: Mapping[str, Any]) -> None:
         """Note where depth images come, but none with an image."""
