@@ -9,6 +9,7 @@ refused while another lasts.
 """
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -71,12 +72,14 @@ class OtherMotions:
 
     def take(self, told: ToldMotion, now: float) -> bool:
         """Take what a gate says, at steady time `now` [s]; return whether that is news."""
-        is_new = told.key not in self._told
+        known = self._told.get(told.key)
         if told.over:
             self._forget(told.key)
-            return not is_new
+            return known is not None
+        if known is not None:       # it is followed along what was told first
+            told = dataclasses.replace(told, trajectory=known[0].trajectory)
         self._told[told.key] = told, now
-        return is_new
+        return known is None
 
     def snapshot(self, robot: Robot | None, positions: Mapping[str, float], now: float,
                  clock: float) -> tuple[OtherMotion, ...]:

@@ -199,6 +199,15 @@ def test_of_two_motions_of_a_gate_that_streams_the_newer_one_counts():
     assert '/other#1#0' in [each.told.key for each in others.snapshot(ROBOT, READY, 10.3, 10.3)]
 
 
+def test_a_motion_of_which_something_else_is_told_later_is_what_was_told_first():
+    gate, others = Driver(), OtherMotions()
+    for trajectory in part(ARM, 0.4, 2.0), part(HAND, 0.01), part(ARM, 0.3):
+        others.take(told(trajectory), 10.0)
+        gate.others = others.snapshot(ROBOT, READY, 10.1, 10.1)
+        assert gate.others[0].joints == set(gate.others[0].path.names) == set(ARM)
+        assert set(gate.question(gate.submit(part(HAND, -0.01))).question.joint_names) == set(OWN)
+
+
 def test_what_a_gate_tells_of_its_own():
     gate = Driver()
     request = gate.moving()
