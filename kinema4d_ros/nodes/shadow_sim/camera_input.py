@@ -194,10 +194,11 @@ class CameraInput:
     def _calibration(self, info: Entry, frame: str) -> CameraCalibration:
         """Return the calibration of images of a frame; the one before where it is the same."""
         alike = frame, info.value.likeness       # all that it says, but its stamp
-        if self._calibrated is None or self._calibrated[0] != alike:
-            self._calibrated = alike, self._received.read(
+        known = self._calibrated                 # several threads look
+        if known is None or known[0] != alike:
+            known = self._calibrated = alike, self._received.read(
                 self.info_topic, info, lambda message: calibration_of(message, frame, self.name))
-        return self._calibrated[1]
+        return known[1]
 
     def _steady(self, entry: Entry, frame: str, shape: tuple[int, int], robot: Robot,
                 joints: JointStates, values: Mapping[str, Any]) -> np.ndarray:
