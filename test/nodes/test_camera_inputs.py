@@ -8,6 +8,7 @@ import pytest
 from camera_desk import CAMERAS, HAND, MS, ROBOT, SPEED
 from graph import CAMERA_FRAME, HEIGHT, WIDTH
 
+from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -96,6 +97,25 @@ def test_an_image_of_before_the_base_drove_is_no_look_at_where_it_is(desk, name)
     assert caught.value.code == FindingCode.STALE_INPUT
     desk.run(100, [name])
     assert not desk.inputs.has_driven_since(desk.look().oldest_ns)
+
+
+def test_nor_is_one_whose_depth_is_of_before(desk):
+    desk = desk(cameras=['front'])
+    desk.drive(0.0)
+    desk.run(450, ['front'])
+    desk.look()
+    desk.put('front/depth/image_raw', array_to_image(np.full(
+        (HEIGHT, WIDTH), 1.5, np.float32), desk.header(desk.now, CAMERA_FRAME), '32FC1'))
+    desk.drive(0.2)
+    for after in 10, 20:       # the base is found to have driven, then the image comes
+        desk.now += 10 * MS
+        if after == 20:
+            desk.feel(desk.now)
+            desk.show('front', desk.now, depth=None)
+        with pytest.raises(InputProblem, match='has driven'):
+            desk.look()
+    desk.run(100, ['front'])
+    assert desk.look().observation.views[0].depth is not None
 
 
 def test_a_base_that_is_found_to_drive_during_the_look_is_not_where_the_images_are_of(

@@ -99,7 +99,7 @@ class CameraInput:
             self._refuse_stale_image(newest, now_ns, limit)
         entry, joints, depth_entry = self._newest_complete(robot, own)
         self._refuse_stale_image(entry, now_ns, limit)
-        self.refuse_elsewhere(entry.stamp_ns)
+        self.refuse_elsewhere(min(each.stamp_ns for each in (entry, depth_entry) if each))
         self._refuse_rivals()
         info = self.info.latest()
         if info is None:
