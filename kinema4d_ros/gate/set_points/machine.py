@@ -70,8 +70,8 @@ class SetPointMachine:
         self._last_at = self._heard_at = self._braked_at = 0.0     # steady time [s]
         self._budget = np.zeros(0)                       # (n,) [rad or m] not yet used
         self._is_stopped = True                          # nothing is left to be stopped
-        self._live, self._live_at = np.zeros(0), -np.inf     # (n,) as measured, steady time [s]
-        self._is_sure = False                            # of that, by the measurement before
+        self._live = self._live_at = np.zeros(0)         # (n,) as measured, steady times [s]
+        self._sure = np.zeros(0, bool)                   # (n,) of that, by the measurement before
 
     @property
     def rules(self) -> StepRules | None:
@@ -312,7 +312,7 @@ class SetPointMachine:
         if self._why_no_licence(rules, posture, low, high, start, end, [end], 1.0, situation,
                                 settings) is None:
             return SetPointRuling(reason=reason)       # the last one is still good
-        if not self._is_sure or (np.abs(live - self._last) > settings.max_lead).any():
+        if not self._sure.all() or (np.abs(live - self._last) > settings.max_lead).any():
             return SetPointRuling(reason=reason)       # it would be sent where it may not be
         self._is_stopped = True
         self._last, self._last_at = live.copy(), situation.now
@@ -328,12 +328,13 @@ class SetPointMachine:
         goes there.
         """
         live = posture.positions[rules.columns]
-        at = min(situation.readings[name].arrival for name in rules.joints)
-        if at <= self._live_at:
-            return
-        most = rules.velocity_limits(settings) * (at - self._live_at) + settings.start_tolerance
-        self._is_sure = live.shape == self._live.shape and bool(
-            (np.abs(live - self._live) <= most).all())
+        at = np.array([situation.readings[name].arrival for name in rules.joints])
+        if self._live.shape == live.shape:
+            most = rules.velocity_limits(settings) * (at - self._live_at) + settings.start_tolerance
+            can_be = np.abs(live - self._live) <= most
+            self._sure = np.where(at > self._live_at, can_be, self._sure)
+        else:
+            self._sure = np.zeros(live.shape, bool)
         self._live, self._live_at = live, at
 
     def _brake(self, reason: str, now: float, settings: SetPointSettings) -> SetPointRuling:
