@@ -145,10 +145,13 @@ def test_joints_that_move_with_no_gate_to_tell(names, speed, refused):
 
 
 @pytest.mark.parametrize('sent, stopped', [(-1, True), (1, False)])
-def test_of_two_that_pass_at_once_the_later_one_is_stopped(sent, stopped):
+@pytest.mark.parametrize('is_readable', [True, False])
+def test_of_two_that_pass_at_once_the_later_one_is_stopped(sent, stopped, is_readable):
     gate = Driver()
     gate.moving(part(ARM[:3], 0.3))
-    gate.others = (other(part(ARM[3:], 0.3), sent_ns=gate.now_ns + sent),)
+    motion = other(part(ARM[3:], 0.3), sent_ns=gate.now_ns + sent)
+    gate.others = (motion if is_readable else OtherMotion(
+        told(JointTrajectory((), [], np.zeros((0, 0))), sent_ns=gate.now_ns + sent)),)
     gate.handle(OthersChanged())
     assert (CANCEL in gate.log) == stopped
 
