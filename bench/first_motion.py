@@ -23,7 +23,7 @@ from control_msgs.action import FollowJointTrajectory
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 
-from bench.graph import node, Process, robot_feed, shadow_sim
+from bench.graph import greet, node, Process, robot_feed, shadow_sim
 from bench.precheck import START
 from bench.render import PANDA
 from bench.report import OUT
@@ -126,6 +126,7 @@ class Cell:
         for client in self.ways.values():
             while not client.wait_for_server(1.0):
                 self._check(until, 'nobody offers the action')
+            greet(self._executor, client)
         while np.isnan((told := self.once('gate'))[0]):
             why = told[1]
             self._check(until, why)

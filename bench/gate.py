@@ -23,7 +23,7 @@ from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, Si
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header, String
 
-from bench.graph import node, Process
+from bench.graph import greet, node, Process
 from bench.report import OUT
 from bench.timing import median, rounds, row
 from bench.world import ROOT
@@ -144,6 +144,7 @@ class World:
                 gate.check()
                 if time.monotonic() > until:
                     raise RuntimeError(f'the gate does not come up; see {gate.log}')
+            greet(self._client, client)
         while True:
             try:
                 self.once('gate')

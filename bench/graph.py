@@ -10,15 +10,19 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import rclpy
 from kinema4d_ros.msg import PredictedFrame, Verdict
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.publisher import Publisher
 from trajectory_msgs.msg import JointTrajectory
+from unique_identifier_msgs.msg import UUID
 
 from bench.precheck import motion, PLACES
 from bench.render import looking_at, PANDA
@@ -32,6 +36,7 @@ from kinema4d_ros.robot.transforms import quaternion
 PATIENCE = 180.0     # [s] for anything; the first start compiles
 #: nodes to which the launch file gives the small profile of Fast DDS
 _SEND_LITTLE = ('trajectory_gate', 'set_point_gate', 'viewer', 'recorder')
+_GREET_AGAIN = 0.5   # [s] without an answer, after which a server is asked once more
 _AGAIN = 30.0        # [s] after which a trajectory that nobody answered is sent again
 
 
@@ -110,6 +115,30 @@ def shadow_sim(log_folder: Path, cameras: int = 1, **parameters: object) -> Proc
         pose = [*T[:3, 3].tolist(), *quaternion(T[:3, :3])]
         places[f'{name}.extrinsics'] = [float(value) for value in pose]
     return node(log_folder, 'shadow_sim', **places, **parameters)
+
+
+def greet(executor: Executor, client: ActionClient) -> None:
+    """
+    Return when a server hears a client that it is known to, and the client its answers.
+
+    The graph shows it before that: what is asked then is lost. So it is asked for the result of a
+    goal that there is not, again and again.
+
+    :param executor: that serves the client.
+    :raises TimeoutError: there is no answer.
+    """
+    answered, until = threading.Event(), time.monotonic() + PATIENCE
+
+    def ask() -> None:
+        ClientGoalHandle(
+            client, UUID(uuid=list(uuid.uuid4().bytes)),
+            client._action_type.Impl.SendGoalService.Response(accepted=True)
+        ).get_result_async().add_done_callback(lambda _: answered.set())
+
+    while not answered.wait(_GREET_AGAIN):
+        if time.monotonic() > until:
+            raise TimeoutError(f'a server does not answer within {PATIENCE:.0f} s')
+        executor.create_task(ask)
 
 
 class Client:

@@ -3,6 +3,7 @@
 """What the ROS graph says of publishers and servers: whose they are, and who is not heard."""
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -135,7 +136,8 @@ class KnownServer:
 
     def _forget(self) -> None:
         self._since: float | None = None        # steady time [s]
-        self._greeting: tuple[Future, float] | None = None      # and when it was sent
+        self._greetings: list[Future] = []
+        self._greeted_at = -math.inf           # steady time [s]
         self._is_known = False
 
     def look(self) -> bool:
@@ -146,12 +148,14 @@ class KnownServer:
         now = time.monotonic()
         if self._since is None:
             self._since = now
-        answered = self._greeting is not None and self._greeting[0].done()
-        if not self._is_known and not answered and (
-                self._greeting is None or now - self._greeting[1] > _GREET_AGAIN):
-            self._greeting = self._greet(), now
-        self._is_known = self._is_known or now - self._since >= (
-            _ACQUAINTED if answered else _UNANSWERED)
+        if self._is_known:
+            return True
+        answered = any(future.done() for future in self._greetings)     # an early one, where slow
+        if not answered and now - self._greeted_at > _GREET_AGAIN:
+            self._greetings.append(self._greet())
+            self._greeted_at = now
+        if now - self._since >= (_ACQUAINTED if answered else _UNANSWERED):
+            self._is_known, self._greetings = True, []
         return self._is_known
 
     @property

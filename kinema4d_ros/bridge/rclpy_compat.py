@@ -38,8 +38,8 @@ from unique_identifier_msgs.msg import UUID
 
 RCLPY_VERSION = ('7.1', '9.1')
 __all__ = ['RCLPY_VERSION', 'DirectActionClient', 'GroupWaiter', 'InvalidHandle', 'RCLError',
-           'Waiter', 'call_back', 'end_callbacks', 'end_goal', 'sequence_number', 'shut_down',
-           'take']
+           'SharedActionClient', 'Waiter', 'call_back', 'end_callbacks', 'end_goal',
+           'sequence_number', 'shut_down', 'take']
 
 _MOST_FEEDBACK = 100    # messages of it that are told before a result; its queue holds 10
 
@@ -294,6 +294,39 @@ class DirectActionClient(ActionClient):
         await super().execute({what: taken_data[what] for what in ('cancel', 'result')
                                if what in taken_data})
         self._goal_handles.clear()      # whose statuses are told; or each stays there for ever
+
+
+class SharedActionClient(ActionClient):
+    """
+    An action client that any thread may ask, beside the one that serves it.
+
+    rclpy notes a request after it was sent: where its thread has to wait just then, and the answer
+    is quicker, that is dropped as unexpected, and whoever asked waits in vain.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        """Make it as rclpy.action.ActionClient is made."""
+        self._asking = threading.Lock()
+        super().__init__(*arguments, **settings)
+
+    def send_goal_async(self, *arguments: Any, **settings: Any) -> Future:
+        """Send a goal, as rclpy does."""
+        with self._asking:
+            return super().send_goal_async(*arguments, **settings)
+
+    def _cancel_goal_async(self, goal_handle: ClientGoalHandle) -> Future:
+        with self._asking:
+            return super()._cancel_goal_async(goal_handle)
+
+    def _get_result_async(self, goal_handle: ClientGoalHandle) -> Future:
+        with self._asking:
+            return super()._get_result_async(goal_handle)
+
+    async def execute(self, taken_data: Any) -> None:
+        """Call back, once what was asked is noted."""
+        with self._asking:
+            pass
+        await super().execute(taken_data)
 
 
 @functools.cache

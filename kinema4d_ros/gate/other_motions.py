@@ -9,6 +9,7 @@ refused while another lasts.
 """
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -71,12 +72,14 @@ class OtherMotions:
 
     def take(self, told: ToldMotion, now: float) -> bool:
         """Take what a gate says, at steady time `now` [s]; return whether that is news."""
-        is_new = told.key not in self._told
+        known = self._told.get(told.key)
         if told.over:
             self._forget(told.key)
-            return not is_new
+            return known is not None
+        if known is not None:       # it is followed along what was told first
+            told = dataclasses.replace(told, trajectory=known[0].trajectory)
         self._told[told.key] = told, now
-        return is_new
+        return known is None
 
     def snapshot(self, robot: Robot | None, positions: Mapping[str, float], now: float,
                  clock: float) -> tuple[OtherMotion, ...]:
@@ -94,7 +97,7 @@ class OtherMotions:
             found = self._follow(key, told, robot, positions, clock)
             out.append(OtherMotion(told) if found is None else
                        OtherMotion(told, found.path, found.at, self._off[key]))
-        return tuple(out)
+        return tuple(each for each in out if not any(_replaces(later, each) for later in out))
 
     def _follow(self, key: str, told: ToldMotion, robot: Robot | None,
                 positions: Mapping[str, float], clock: float) -> PathProgress | None:
@@ -119,6 +122,16 @@ class OtherMotions:
         self._off.pop(key, None)
 
 
+def _replaces(later: OtherMotion, motion: OtherMotion) -> bool:
+    """
+    Return whether a motion goes on in place of another of its gate.
+
+    A gate that streams tells of both, until its controller has ended the older one.
+    """
+    return later.told.gate == motion.told.gate and later.order > motion.order \
+        and bool(later.joints & motion.joints)
+
+
 def why_not_together(joints: Iterable[str], others: Iterable[OtherMotion],
                      fingers: Iterable[str]) -> str | None:
     """
@@ -127,11 +140,14 @@ def why_not_together(joints: Iterable[str], others: Iterable[OtherMotion],
     When exactly it would begin beside them is not known before its verdict is there, and matters
     unless only fingers move in one of the two.
     """
-    joints, fingers = frozenset(joints), frozenset(fingers)
+    joints, fingers, seen = frozenset(joints), frozenset(fingers), frozenset[str]()
     for other in others:
         who = f'a motion of {other.told.gate} is under way'
         if joints & other.joints:
             return f'{who}, of {", ".join(sorted(joints & other.joints))} too'
+        if seen & other.joints:
+            return f'{who}, and another one of {", ".join(sorted(seen & other.joints))} too'
+        seen |= other.joints
         if other.path is None:
             return f'{who}, and its path is not known'
         if not (joints <= fingers or other.joints <= fingers):

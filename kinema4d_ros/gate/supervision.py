@@ -70,7 +70,8 @@ class Supervision:
         if motion.stop is not None or joints <= world.fingers:
             return
         for other in world.others:
-            if other.told.key in motion.together or other.joints <= world.fingers \
+            # One that could not be read moves nobody knows what.
+            if other.told.key in motion.together or other.joints and other.joints <= world.fingers \
                     or other.order > (motion.sent_ns, world.gate):
                 continue
             self._doubt_or_stop(

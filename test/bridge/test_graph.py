@@ -181,6 +181,16 @@ def test_a_server_counts_once_it_has_been_there_for_a_while_and_has_answered():
     assert looked(known, 1.0)
 
 
+def test_an_answer_that_takes_longer_than_the_next_question_is_one():
+    server = Server()
+    server.there, server.answers = True, False
+    known = KnownServer(lambda: server.there, server.greet)
+    while len(server.asked) < 3:        # the test's time limit ends it
+        known.look()
+    server.asked[0].set_result('unknown')
+    assert looked(known, 1.0) and len(server.asked) == 3
+
+
 def test_a_server_that_never_answers_counts_after_a_while():
     server = Server()
     server.there, server.answers = True, False

@@ -13,14 +13,16 @@ from action_msgs.msg import GoalStatus
 from graph import LIMIT
 from kinema4d_ros.action import Precheck
 from rclpy.action import ActionServer
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.action.client import ClientGoalHandle
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from std_msgs.msg import String
+from unique_identifier_msgs.msg import UUID
 
 from kinema4d_ros.bridge.rclpy_compat import (DirectActionClient, end_callbacks, InvalidHandle,
-                                              RCLPY_VERSION, take)
+                                              RCLPY_VERSION, SharedActionClient, take)
 
 
 def test_version():
@@ -245,3 +247,72 @@ def look(waitable, context):
     waitable.add_to_wait_set(waiting)
     waiting.wait(10_000_000)
     waitable.is_ready(waiting)
+
+
+class Late:
+    """The handle of an action client whose requests return after their answer was taken."""
+
+    def __init__(self, handle):
+        self._handle, self.answered = handle, threading.Event()
+
+    def __getattr__(self, name):
+        found = getattr(self._handle, name)
+        if name.startswith('send_'):
+            def send(*arguments):
+                self.answered.clear()
+                number = found(*arguments)
+                assert self.answered.wait(LIMIT)
+                return number
+            return send
+        if name.startswith('take_') and name.endswith('_response'):
+            def taken(*arguments):
+                self.answered.set()
+                return found(*arguments)
+            return taken
+        return found
+
+    def __enter__(self):
+        return self._handle.__enter__()
+
+    def __exit__(self, *arguments):
+        return self._handle.__exit__(*arguments)
+
+
+def test_an_answer_that_is_quicker_than_the_thread_that_asks_is_not_lost(module_ros_domain):
+    def judge(goal):
+        goal.succeed()
+        return Precheck.Result()
+
+    def answer(future, limit=10.0):
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        return done.wait(limit) and future.result()
+
+    def is_known():
+        return answer(ClientGoalHandle(
+            client, UUID(uuid=[1] * 16), Precheck.Impl.SendGoalService.Response(accepted=True)
+        ).get_result_async(), 0.5)      # of a goal that there is not
+
+    with rclpy.Context() as context:
+        serving, asking = (rclpy.create_node(name, context=context) for name in ('serve', 'ask'))
+        server = ActionServer(serving, Precheck, 'quick', judge)
+        client = SharedActionClient(asking, Precheck, 'quick',
+                                    callback_group=ReentrantCallbackGroup())
+        executors = [MultiThreadedExecutor(num_threads=8, context=context) for _ in range(2)]
+        for executor, node in zip(executors, (serving, asking)):
+            executor.add_node(node)
+            threading.Thread(target=executor.spin, daemon=True).start()
+        assert client.wait_for_server(LIMIT)
+        while not is_known():       # what is sent sooner may be lost; the test's time limit ends it
+            pass
+        client._client_handle = Late(client._client_handle)
+        handle = answer(client.send_goal_async(Precheck.Goal()))
+        assert handle and handle.accepted
+        assert answer(handle.get_result_async()).status == GoalStatus.STATUS_SUCCEEDED
+        assert answer(handle.cancel_goal_async())
+        for executor in executors:
+            executor.shutdown()
+        client.destroy()
+        server.destroy()
+        for node in (serving, asking):
+            node.destroy_node()

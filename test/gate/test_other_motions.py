@@ -28,8 +28,8 @@ def part(names, by, seconds=1.0):
     return JointTrajectory(names, np.array([0.0, seconds]), np.stack([begin, end]))
 
 
-def told(trajectory, sent_ns=0, key='/other#1#0', **fields):
-    return ToldMotion(key, '/other', trajectory, sent_ns, **fields)
+def told(trajectory, sent_ns=0, key='/other#1#0', gate='/other', **fields):
+    return ToldMotion(key, gate, trajectory, sent_ns, **fields)
 
 
 def other(trajectory, at=0.0, **fields):
@@ -145,10 +145,13 @@ def test_joints_that_move_with_no_gate_to_tell(names, speed, refused):
 
 
 @pytest.mark.parametrize('sent, stopped', [(-1, True), (1, False)])
-def test_of_two_that_pass_at_once_the_later_one_is_stopped(sent, stopped):
+@pytest.mark.parametrize('is_readable', [True, False])
+def test_of_two_that_pass_at_once_the_later_one_is_stopped(sent, stopped, is_readable):
     gate = Driver()
     gate.moving(part(ARM[:3], 0.3))
-    gate.others = (other(part(ARM[3:], 0.3), sent_ns=gate.now_ns + sent),)
+    motion = other(part(ARM[3:], 0.3), sent_ns=gate.now_ns + sent)
+    gate.others = (motion if is_readable else OtherMotion(
+        told(JointTrajectory((), [], np.zeros((0, 0))), sent_ns=gate.now_ns + sent)),)
     gate.handle(OthersChanged())
     assert (CANCEL in gate.log) == stopped
 
@@ -167,6 +170,45 @@ def test_motions_are_followed_told_again_and_forgotten():
     assert others.snapshot(ROBOT, READY, 12.0, 52.0) == ()
     others.take(told(trajectory), 13.0)
     assert others.snapshot(ROBOT, READY, 14.1, 53.0) == ()      # its gate is gone
+
+
+@pytest.mark.parametrize('when', ['before', 'meanwhile'])
+def test_two_motions_of_one_joint_by_two_gates_are_not_judged_with_a_third(when):
+    gate = Driver()
+    gate.others = (other(part(ARM, 0.4)),)
+    request = None if when == 'before' else gate.submit(part(HAND, -0.01))
+    gate.others += (other(part(ARM[:2], 0.3), key='/third#1#0', gate='/third'),)
+    request = request or gate.submit(part(HAND, -0.01))
+    gate.pass_(request)
+    assert f'a motion of /third is under way, and another one of shoulder_lift_joint, {PAN} too' \
+        in gate.told(request)
+    assert 'send' not in gate.log
+
+
+def test_of_two_motions_of_a_gate_that_streams_the_newer_one_counts():
+    """It tells of both until its controller has ended the older one."""
+    gate, others = Driver(), OtherMotions()
+    others.take(told(part(ARM, 0.4, 2.0), sent_ns=1), 10.0)
+    others.take(told(part(ARM, 0.3), sent_ns=2, key='/other#2#0'), 10.0)
+    others.take(told(part(HAND, 0.01), sent_ns=3, key='/other#3#0'), 10.0)
+    found = others.snapshot(ROBOT, READY, 10.1, 10.1)
+    assert [each.told.key for each in found] == ['/other#2#0', '/other#3#0']
+    gate.others = found[:1]
+    request = gate.submit(part(HAND, -0.01, 0.5))
+    gate.pass_(request)
+    word, = (c for c in gate.commands if isinstance(c, TellGates))
+    assert gate.log[-1] == 'send' and word.together == {'/other#2#0'}
+    others.take(told(part(ARM, 0.3), sent_ns=2, key='/other#2#0', over=True), 10.2)     # rejected
+    assert '/other#1#0' in [each.told.key for each in others.snapshot(ROBOT, READY, 10.3, 10.3)]
+
+
+def test_a_motion_of_which_something_else_is_told_later_is_what_was_told_first():
+    gate, others = Driver(), OtherMotions()
+    for trajectory in part(ARM, 0.4, 2.0), part(HAND, 0.01), part(ARM, 0.3):
+        others.take(told(trajectory), 10.0)
+        gate.others = others.snapshot(ROBOT, READY, 10.1, 10.1)
+        assert gate.others[0].joints == set(gate.others[0].path.names) == set(ARM)
+        assert set(gate.question(gate.submit(part(HAND, -0.01))).question.joint_names) == set(OWN)
 
 
 def test_what_a_gate_tells_of_its_own():

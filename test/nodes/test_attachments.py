@@ -62,7 +62,7 @@ def test_what_was_attached_is_in_the_settings_until_it_is_removed():
 
 
 @pytest.mark.parametrize('told', [
-    {'frame': 'world'}, {'kind': 5}, {'dimensions': (0.1,)}, {'operation': b'\x03'},
+    {'frame': 'world'}, {'kind': 5}, {'kind': b''}, {'dimensions': (0.1,)}, {'operation': b'\x03'},
     {'dimensions': (0.1, np.nan, 0.1)}, {'at': pose(turn=(0.0, 0.0, 0.0, 2.0))}])
 def test_a_message_that_cannot_be_understood_is_a_doubt_until_the_next(told):
     attachments, settings = Attachments(), PrecheckSettings()

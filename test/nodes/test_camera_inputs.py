@@ -8,6 +8,7 @@ import pytest
 from camera_desk import CAMERAS, HAND, MS, ROBOT, SPEED
 from graph import CAMERA_FRAME, HEIGHT, WIDTH
 
+from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.errors import ConfigurationError
 from kinema4d_ros.nodes.shadow_sim.camera_parameters import extrinsics_of
 from kinema4d_ros.nodes.shadow_sim.input_problem import InputProblem
@@ -76,8 +77,62 @@ def test_nothing_that_was_seen_from_where_the_base_was_is_recalled(desk):
     desk.drive(0.005)     # noise of odometry
     assert [view.name for view in desk.look().observation.views] == CAMERAS
     desk.drive(0.2)
+    with pytest.raises(InputProblem):
+        desk.look()
+    desk.run(100, ['front'])
     look = desk.look().observation
     assert [view.name for view in look.views] == ['front'] and 'wrist' in look.left_out
+
+
+@pytest.mark.parametrize('name', CAMERAS)
+def test_an_image_of_before_the_base_drove_is_no_look_at_where_it_is(desk, name):
+    desk = desk(cameras=[name])
+    desk.drive(0.0)
+    desk.run(450, [name])
+    desk.look()
+    desk.drive(0.2)
+    with pytest.raises(InputProblem, match=f'since the newest image on /{name}/image_raw was made '
+                       "the robot's base has driven, by TF") as caught:
+        desk.look()
+    assert caught.value.code == FindingCode.STALE_INPUT
+    desk.run(100, [name])
+    assert not desk.inputs.has_driven_since(desk.look().oldest_ns)
+
+
+def test_nor_is_one_whose_depth_is_of_before(desk):
+    desk = desk(cameras=['front'])
+    desk.drive(0.0)
+    desk.run(450, ['front'])
+    desk.look()
+    desk.put('front/depth/image_raw', array_to_image(np.full(
+        (HEIGHT, WIDTH), 1.5, np.float32), desk.header(desk.now, CAMERA_FRAME), '32FC1'))
+    desk.drive(0.2)
+    for after in 10, 20:       # the base is found to have driven, then the image comes
+        desk.now += 10 * MS
+        if after == 20:
+            desk.feel(desk.now)
+            desk.show('front', desk.now, depth=None)
+        with pytest.raises(InputProblem, match='has driven'):
+            desk.look()
+    desk.run(100, ['front'])
+    assert desk.look().observation.views[0].depth is not None
+
+
+def test_a_base_that_is_found_to_drive_during_the_look_is_not_where_the_images_are_of(
+        desk, monkeypatch):
+    desk = desk()
+    desk.drive(0.0)
+    desk.run(450)
+    until = desk.inputs._trail.until
+
+    def found(*arguments):
+        desk.drive(0.2)
+        desk.inputs._trail.note_base(ROBOT, desk.now)
+        return until(*arguments)
+
+    monkeypatch.setattr(desk.inputs._trail, 'until', found)
+    with pytest.raises(InputProblem, match='has driven'):
+        desk.look()
 
 
 def test_an_image_that_was_on_its_way_when_the_base_drove_is_not_recalled_either(desk):
@@ -87,8 +142,8 @@ def test_an_image_that_was_on_its_way_when_the_base_drove_is_not_recalled_either
     desk.look()
     assert not desk.inputs.has_driven_since(desk.begin)
     desk.drive(0.2)
-    look = desk.look()     # the wrist's image is of 20 ms before
-    assert not look.observation.left_out and desk.inputs.has_driven_since(look.oldest_ns)
+    with pytest.raises(InputProblem, match='has driven'):
+        desk.look()     # the wrist's image is of 20 ms before
     desk.run(800, ['front'])
     look = desk.look()
     assert [view.name for view in look.observation.views] == ['front']
@@ -220,7 +275,11 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drive
     with pytest.raises(InputProblem):      # nothing has come, but where the base is
         desk.look()
     rng = np.random.default_rng(4)
-    for _ in range(6):
+    for number in range(6):
+        if drives and number == 5:
+            desk.drive(0.3)
+            with pytest.raises(InputProblem, match='has driven'):
+                desk.look()
         desk.now += 34 * MS
         desk.feel(desk.now)
         depth = np.full((HEIGHT, WIDTH), 1.5, np.float32)
@@ -228,7 +287,6 @@ def test_holes_that_flicker_are_filled_while_the_robot_stands(desk, moves, drive
         depth[:8, :8] = np.nan                              # something black
         desk.show('front', desk.now, depth=depth)
         desk.show('wrist', desk.now)
-    desk.drive(0.3 * drives)
     view = next(each for each in desk.look().observation.views if each.name == 'front')
     assert np.isnan(view.depth[:8, :8]).all()
     left = np.isnan(view.depth[8:]).mean()

@@ -4,7 +4,7 @@
 from types import SimpleNamespace
 
 import pytest
-from camera_desk import MS
+from camera_desk import MS, ROBOT
 
 from kinema4d_ros.nodes.shadow_sim.drift import DriftWatch
 from kinema4d_ros.nodes.shadow_sim.live_inputs import LiveInputsHolder, RobotSource
@@ -36,7 +36,8 @@ def cell(desk):
     live = LiveInputsHolder()
     live.update(source=RobotSource('', made.finder), inputs=made.inputs)
     node = SimpleNamespace(get_clock=lambda: SimpleNamespace(
-        now=lambda: SimpleNamespace(nanoseconds=made.now)))
+        now=lambda: SimpleNamespace(nanoseconds=made.now)),
+        get_logger=lambda: SimpleNamespace(debug=lambda text: None))
     worker = Worker()
     feed = MemoryFeed(node, live, lambda: shadow_sim_settings(made.values), DriftWatch(), [worker])
     return SimpleNamespace(desk=made, worker=worker, feed=feed)
@@ -52,16 +53,16 @@ def test_a_scene_is_remembered_while_the_base_stands(cell):
 def test_an_image_from_before_the_base_drove_is_not_kept(cell):
     cell.desk.drive(0.2)
     cell.feed.look()
-    assert cell.worker.asked == ['remember', 'forget']
+    assert cell.worker.asked == []
     cell.desk.run(200)                   # images from where it is now
     cell.feed.look()
-    assert cell.worker.asked == ['remember', 'forget', 'remember']
+    assert cell.worker.asked == ['remember']
 
 
 def test_a_base_that_is_found_to_have_driven_during_the_look_takes_it_back(cell):
     def drive():
         cell.desk.drive(0.2)
-        cell.desk.inputs.observe(cell.desk.finder, cell.desk.now + MS, cell.desk.values)
+        cell.desk.inputs._trail.note_base(ROBOT, cell.desk.now + MS)
 
     cell.worker._on_remember = drive
     cell.feed.look()

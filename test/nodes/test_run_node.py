@@ -9,6 +9,12 @@ import subprocess
 import sys
 
 import pytest
+from gate_world import Nodes
+from graph import Graph
+from rclpy.waitable import NumberOfEntities, Waitable
+from std_msgs.msg import Empty
+
+from kinema4d_ros.bridge.rclpy_compat import InvalidHandle
 
 IDLE = """
 import os, signal, sys, threading
@@ -77,6 +83,8 @@ SLOW = """
 import os, signal, sys, threading
 from rclpy.node import Node
 from std_msgs.msg import Empty
+
+from kinema4d_ros.bridge.rclpy_compat import InvalidHandle
 from kinema4d_ros.nodes.run import main
 
 class Slow(Node):
@@ -159,3 +167,43 @@ def test_a_launcher_is_watched_where_the_kernel_does_not_tell_of_its_end(
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
             shell.communicate()
+
+
+class Gone(Waitable):
+    """What is destroyed just when an executor begins to wait for it, once."""
+
+    def __init__(self, group):
+        super().__init__(group)
+        self.there = True
+
+    def __enter__(self):
+        """Do nothing."""
+
+    def __exit__(self, *_):
+        """Do nothing."""
+
+    def get_num_entities(self):
+        return NumberOfEntities()
+
+    def add_to_wait_set(self, wait_set):
+        if self.there:
+            self.there = False
+            raise InvalidHandle('cannot use Destroyable because destruction was requested')
+
+    def is_ready(self, wait_set):
+        return False
+
+
+@pytest.mark.parametrize('kind', [Graph, Nodes])
+def test_the_ears_of_the_tests_outlive_what_is_destroyed_while_they_wait(ros_domain, kind):
+    graph = kind()
+    try:
+        heard = graph.listen('said', Empty, 10)
+        gone = Gone(graph.node.default_callback_group)
+        graph.node.add_waitable(gone)
+        said = graph.node.create_publisher(Empty, 'said', 10)
+        graph.wait(lambda: not gone.there and said.get_subscription_count(), 'it to be gone')
+        said.publish(Empty())
+        graph.wait(lambda: heard, 'a message', 20.0)
+    finally:
+        graph.close()

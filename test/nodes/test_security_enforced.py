@@ -48,8 +48,7 @@ class Member(Graph):
         self._executor.add_node(self.node)
         self.changed = threading.Condition()
         self.heard = {}
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
-        self._thread.start()
+        self._begin()
 
 
 @pytest.fixture

@@ -21,9 +21,12 @@ class Feed:
 
     def __init__(self):
         self.hear, self.machine = {}, SetPointMachine(SetPointKind.POSITION)
-        node = types.SimpleNamespace(create_subscription=self._subscribe)
-        LicenceFeed(node, '/shadow_sim', 'joint_trajectory', self.machine,
-                    lambda function: function(), None).set_robot(ROBOT)
+        node = types.SimpleNamespace(
+            create_subscription=self._subscribe, resolve_topic_name='/cell{}'.format,
+            count_publishers={'/cell/local_clearance': 2}.get)      # the graph knows no others
+        self.feed = LicenceFeed(node, '/shadow_sim', 'joint_trajectory', self.machine,
+                                lambda function: function(), None)
+        self.feed.set_robot(ROBOT)
 
     def _subscribe(self, kind, topic, callback, profile, callback_group=None):
         self.hear[kind] = callback
@@ -49,6 +52,10 @@ def test_a_worse_verdict_takes_a_licence_back_however_many_trajectories_came_sin
         feed.tell(swing(0.1 + 0.001 * number))
     feed.judge(motion, status)
     assert not feed.machine.paths
+
+
+def test_two_that_tell_the_free_space_are_found_where_it_is_remapped_to():
+    assert Feed().feed.why_doubled() == '2 nodes publish /cell/local_clearance'
 
 
 class Broken:

@@ -195,7 +195,7 @@ class World:
         status, result = self.gate.run(goal or swing())
         assert status == ABORTED
         assert result.error_code == code, result.error_string
-        assert words in result.error_string
+        assert words in result.error_string, result.error_string
         assert (len(self.controller.goals), len(self.controller.messages)) == before
         return result.error_string
 

@@ -31,6 +31,7 @@ from kinema4d_ros.bridge import qos
 from kinema4d_ros.bridge.cameras import camera_info_message
 from kinema4d_ros.bridge.images import array_to_image
 from kinema4d_ros.bridge.motion import joint_state_message, trajectory_message
+from kinema4d_ros.bridge.rclpy_compat import InvalidHandle
 from kinema4d_ros.types import JointTrajectory as Trajectory
 from kinema4d_ros.types import PinholeCamera
 
@@ -71,7 +72,8 @@ class Process:
             [sys.executable, *(program or (str(ROOT / 'executables' / name),)), '--ros-args',
              *arguments],
             stdout=self._log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))})
+            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths)),
+                 'PYTHONFAULTHANDLER': '1'})
         Process.running.add(self)
 
     def output(self) -> str:
@@ -88,6 +90,9 @@ class Process:
             Process.running.discard(self)
             return code
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)      # it tells where its threads are
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5.0)
             self.kill()
             raise AssertionError(f'{self.name} did not end; it wrote:\n{self.output()}') from None
 
@@ -115,6 +120,18 @@ def start_shadow_sim(*arguments: str, **values) -> Process:
     return Process('shadow_sim', *parameters(**values), *arguments)
 
 
+def spin(executor) -> None:
+    """
+    Serve an executor until it is shut down.
+
+    A publisher that another thread destroys while the executor is about to wait for it makes that
+    raise; without anybody who listens or sends the test would wait for its graph in vain.
+    """
+    while True:
+        with contextlib.suppress(InvalidHandle):
+            return executor.spin()
+
+
 class Graph:
     """A node of the test with an executor of its own, that publishes and listens."""
 
@@ -126,7 +143,10 @@ class Graph:
         self._executor.add_node(self.node)
         self.changed = threading.Condition()
         self.heard: dict[str, list] = {}
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=spin, args=(self._executor,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -36,6 +36,7 @@ class Cell:
         self.now, self.problem = 100.0, None
         self.ros_step = 0.0             # [s] by which ROS time was set
         self.joints, self.speeds, self.joint_age = dict(READY), dict.fromkeys(READY, 0.0), 0.0
+        self.heard = {}                 # steady times [s] at which others than `joint_age` came
         if space is not None:
             self.look(space)
 
@@ -48,7 +49,8 @@ class Cell:
     @property
     def situation(self):
         return SetPointSituation(self.now, round((self.now + self.ros_step) * NS), {
-            name: JointReading(value, round(self.now * NS), self.now - self.joint_age, -math.inf,
+            name: JointReading(value, round(self.now * NS),
+                               self.heard.get(name, self.now - self.joint_age), -math.inf,
                                self.speeds[name])
             for name, value in self.joints.items()}, self.problem)
 

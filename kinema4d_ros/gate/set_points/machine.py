@@ -70,6 +70,8 @@ class SetPointMachine:
         self._last_at = self._heard_at = self._braked_at = 0.0     # steady time [s]
         self._budget = np.zeros(0)                       # (n,) [rad or m] not yet used
         self._is_stopped = True                          # nothing is left to be stopped
+        self._live = self._live_at = np.zeros(0)         # (n,) as measured, steady times [s]
+        self._sure = np.zeros(0, bool)                   # (n,) of that, by the measurement before
 
     @property
     def rules(self) -> StepRules | None:
@@ -165,6 +167,7 @@ class SetPointMachine:
                              settings.max_joint_age)
         if isinstance(posture, str):
             return posture
+        self._note(rules, posture, situation, settings)
         before = self._before(rules, posture, values, situation.now)
         off = np.zeros(len(rules.robot.joint_names))
         if self.kind.is_velocity:
@@ -298,6 +301,7 @@ class SetPointMachine:
         if isinstance(posture, str):
             # Where it is now, nobody knows: the last one stays.
             return SetPointRuling(reason=reason)
+        self._note(rules, posture, situation, settings)
         low, high, end, start = self._by_position(rules, self._last, self._last, posture, settings)
         live = posture.positions[rules.columns]
         speed = np.abs(posture.velocities[rules.columns])
@@ -308,10 +312,30 @@ class SetPointMachine:
         if self._why_no_licence(rules, posture, low, high, start, end, [end], 1.0, situation,
                                 settings) is None:
             return SetPointRuling(reason=reason)       # the last one is still good
+        if not self._sure.all() or (np.abs(live - self._last) > settings.max_lead).any():
+            return SetPointRuling(reason=reason)       # it would be sent where it may not be
         self._is_stopped = True
         self._last, self._last_at = live.copy(), situation.now
         self._budget = np.zeros(len(live))
         return SetPointRuling(reason=reason, own=live.copy())
+
+    def _note(self, rules: StepRules, posture: Posture, situation: SetPointSituation,
+              settings: SetPointSettings) -> None:
+        """
+        Note where the controller's joints are measured, and whether that can be.
+
+        A servo bus now and then tells a place where a joint is not, once. Who is told to stay there
+        goes there.
+        """
+        live = posture.positions[rules.columns]
+        at = np.array([situation.readings[name].arrival for name in rules.joints])
+        if self._live.shape == live.shape:
+            most = rules.velocity_limits(settings) * (at - self._live_at) + settings.start_tolerance
+            can_be = np.abs(live - self._live) <= most
+            self._sure = np.where(at > self._live_at, can_be, self._sure)
+        else:
+            self._sure = np.zeros(live.shape, bool)
+        self._live, self._live_at = live, at
 
     def _brake(self, reason: str, now: float, settings: SetPointSettings) -> SetPointRuling:
         """Slow all joints down alike, by as much as the fastest can brake."""

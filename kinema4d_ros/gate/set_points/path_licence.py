@@ -167,6 +167,6 @@ def _way(here: np.ndarray, ends: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Return postures on the straight ways from `here` to the ends, both included."""
     found = [here]
     for end in ends:
-        count = min(math.ceil(float(np.abs(end - here).max(initial=0.0)) / _CHORD), _MOST)
+        count = math.ceil(min(float(np.abs(end - here).max(initial=0.0)) / _CHORD, _MOST))
         found += [here + number / count * (end - here) for number in range(1, count + 1)]
     return found

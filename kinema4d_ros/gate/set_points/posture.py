@@ -54,6 +54,8 @@ def posture_of(robot: Robot, readings: Mapping[str, JointReading], now: float,
             return f'joint_states say that {name} is at {reading.position}'
         if math.isnan(reading.velocity):
             return f'how fast {name} moves is not known yet'
+        if not math.isfinite(reading.velocity * reading.velocity):      # as of its way to a stand
+            return f'joint_states say that {name} moves at {reading.velocity}'
         oldest = max(oldest, age)
         positions.append(reading.position)
         velocities.append(reading.velocity)

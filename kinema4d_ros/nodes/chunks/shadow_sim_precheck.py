@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 
 from kinema4d_ros.action import Precheck
 from kinema4d_ros.bridge.motion import duration_message, stamp_ns, trajectory_message
+from kinema4d_ros.bridge.rclpy_compat import SharedActionClient
 from kinema4d_ros.bridge.verdicts import verdict_from_message
 from kinema4d_ros.errors import ObservationError
 from kinema4d_ros.msg import Verdict as VerdictMessage
@@ -38,8 +38,8 @@ class ShadowSimPrecheck:
         """
         self._node, self._name = node, name
         self._timeout, self._required = timeout, required_tiers
-        self._client = ActionClient(node, Precheck, f'{name}/precheck',
-                                    callback_group=ReentrantCallbackGroup())
+        self._client = SharedActionClient(node, Precheck, f'{name}/precheck',
+                                          callback_group=ReentrantCallbackGroup())
         self._ended = threading.Event()
 
     def why_missing(self) -> str | None:

@@ -113,18 +113,19 @@ class ControllerWatch:
             client.remove_pending_request(asked[0])
         if not client.service_is_ready():
             return
-        future = client.call_async(request())
-        self._asked[what] = future, time.monotonic()
-        future.add_done_callback(lambda done: take(done.result()))
+        future, now = client.call_async(request()), time.monotonic()
+        self._asked[what] = future, now
+        future.add_done_callback(lambda done: take(done.result(), now))
 
-    def _take_joints(self, reply: Any) -> None:
+    def _take_joints(self, reply: Any, asked_at: float) -> None:
+        """Take an answer, which is of when it was asked for: it may have waited since."""
         if reply is not None and reply.values:
             self._told = tuple(reply.values[0].string_array_value)
-            self._told_at = time.monotonic()
+            self._told_at = asked_at
 
-    def _take_state(self, reply: Any) -> None:
+    def _take_state(self, reply: Any, asked_at: float) -> None:
         if reply is None:
             return
         name = self.name.rpartition('/')[2]
         self._state = next((each.state for each in reply.controller if each.name == name), '')
-        self._state_at = time.monotonic()
+        self._state_at = asked_at

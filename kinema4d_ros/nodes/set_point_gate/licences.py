@@ -51,7 +51,7 @@ class LicenceFeed:
         self._answers: dict[str, ShadowSimAnswer] = {}
         self._lock = threading.Lock()
         self._node = node
-        self._space = f'{shadow_sim.rpartition("/")[0]}/local_clearance'
+        self._space = node.resolve_topic_name(f'{shadow_sim.rpartition("/")[0]}/local_clearance')
         node.create_subscription(LocalClearance, self._space, self._take_clearance,
                                  qos.LOCAL_CLEARANCE, callback_group=group)
         node.create_subscription(Verdict, f'{shadow_sim.rpartition("/")[0]}/verdict',

@@ -67,7 +67,7 @@ class Attachments:
             elif operation not in (_ADD, _APPEND):
                 raise ConfigurationError('the operation must be ADD (0), REMOVE (1) or APPEND (2), '
                                          f'got {operation}')
-        except ConfigurationError as error:
+        except Exception as error:      # whatever it is: what is declared would not be swept
             problem = f'{TOPIC}: {name!r} at {link!r} cannot be attached: {error}'
             self._problems[link, name] = problem
             return problem

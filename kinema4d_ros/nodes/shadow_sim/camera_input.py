@@ -99,6 +99,7 @@ class CameraInput:
             self._refuse_stale_image(newest, now_ns, limit)
         entry, joints, depth_entry = self._newest_complete(robot, own)
         self._refuse_stale_image(entry, now_ns, limit)
+        self.refuse_elsewhere(min(each.stamp_ns for each in (entry, depth_entry) if each))
         self._refuse_rivals()
         info = self.info.latest()
         if info is None:
@@ -193,10 +194,11 @@ class CameraInput:
     def _calibration(self, info: Entry, frame: str) -> CameraCalibration:
         """Return the calibration of images of a frame; the one before where it is the same."""
         alike = frame, info.value.likeness       # all that it says, but its stamp
-        if self._calibrated is None or self._calibrated[0] != alike:
-            self._calibrated = alike, self._received.read(
+        known = self._calibrated                 # several threads look
+        if known is None or known[0] != alike:
+            known = self._calibrated = alike, self._received.read(
                 self.info_topic, info, lambda message: calibration_of(message, frame, self.name))
-        return self._calibrated[1]
+        return known[1]
 
     def _steady(self, entry: Entry, frame: str, shape: tuple[int, int], robot: Robot,
                 joints: JointStates, values: Mapping[str, Any]) -> np.ndarray:
@@ -264,6 +266,16 @@ class CameraInput:
                      f'{publishers(node, self.image_topic)}'
         if stale is not None:
             raise InputProblem(FindingCode.STALE_INPUT, stale)
+
+    def refuse_elsewhere(self, stamp_ns: int) -> None:
+        """Raise InputProblem where the base may have driven since an image was made."""
+        if stamp_ns > self._moved_ns():
+            return
+        node = self._received.node
+        raise InputProblem(FindingCode.STALE_INPUT, (
+            f'since the newest image on {node.resolve_topic_name(self.image_topic)} was made the '
+            "robot's base has driven, by TF, or two sources put it in two places; let it stand "
+            f'before the arm moves; {publishers(node, "/tf")}'))
 
     def _note_depth_apart(self, image: Entry, values: Mapping[str, Any]) -> None:
         """Note where depth images come, but none with an image."""

@@ -243,9 +243,14 @@ class Inputs:
                 others.append(known.source)
                 left_out |= {f'{source.name}: {name}': why
                              for name, why in known.problems.items()}
+        trail = self._trail.until(finder.robot, newest.view.stamp_ns,
+                                  values.get('tier1.trail_age', 0.0))
+        for camera in self.cameras:        # the base may have been found to drive meanwhile
+            for each in seen:
+                if each.view.name == camera.name:
+                    camera.refuse_elsewhere(each.view.stamp_ns)
         observation = Observation(newest.view.stamp_ns, tuple(each.view for each in seen),
                                   newest.joints.positions, others=tuple(others), left_out=left_out,
-                                  trail=self._trail.until(finder.robot, newest.view.stamp_ns,
-                                                          values.get('tier1.trail_age', 0.0)))
+                                  trail=trail)
         return FramedObservation(observation, seen, finder.robot.root_link,
                                  time.monotonic() - started)

@@ -46,8 +46,7 @@ class MemoryFeed:
         take = self._drift.asks(seen.observation, finder.robot, settings)
         for worker in idle:
             worker.remember(seen.observation, take if worker is idle[-1] else None)
-        # An image may have been on its way when the base drove; or the base drives just now, and
-        # all was forgotten before this look came to it.
+        # The base may drive just now, and all was forgotten before this look came to it.
         if inputs.has_driven_since(seen.oldest_ns):
             for worker in idle:
                 worker.forget()

@@ -56,7 +56,7 @@ class ShadowSimClient:
         self._server = KnownServer(self._client.server_is_ready, self._client.greet)
         self._questions: dict[int, _Question] = {}      # by the number of the trajectory
         self._started = time.monotonic()
-        self._topic = f'{name.rpartition("/")[0]}/verdict'
+        self._topic = node.resolve_topic_name(f'{name.rpartition("/")[0]}/verdict')
         node.create_subscription(VerdictMessage, self._topic, dispatcher.guarded(self._heard),
                                  qos.VERDICT, callback_group=group)
 

@@ -103,6 +103,27 @@ def test_a_joint_that_it_does_not_move_must_stand_where_it_stood():
     assert 'finger_joint is 0.030 away from where it was to stand' in cell.turn(0.006).reason
 
 
+@pytest.mark.parametrize('kind', ['position', 'velocity'])
+@pytest.mark.parametrize('speed', [np.inf, -np.inf, 1e200])
+def test_a_speed_that_is_none_holds_it_and_no_more(kind, speed):
+    cell = licensed(Cell(kind, space=None))
+    assert cell.send(np.zeros(6) if kind == 'velocity' else cell.arm).relays
+    cell.speeds['elbow_joint'] = speed
+    ruling = cell.send(np.zeros(6) if kind == 'velocity' else cell.arm)
+    assert ruling.reason == f'joint_states say that elbow_joint moves at {speed}'
+    cell.speeds['elbow_joint'] = 0.0
+    assert cell.send(np.zeros(6) if kind == 'velocity' else cell.arm).relays
+
+
+@pytest.mark.filterwarnings('ignore:overflow')
+def test_a_place_that_is_none_holds_it_and_no_more(cell):
+    licensed(cell)
+    assert cell.turn(0.006).relays
+    there, cell.joints['elbow_joint'] = cell.arm, -1e308
+    ruling = cell.send(there)
+    assert not ruling.relays and ruling.own is None
+
+
 def test_a_robot_that_is_not_on_the_path_is_held(cell):
     licensed(cell)
     assert cell.turn(0.006).relays

@@ -166,6 +166,23 @@ def test_a_position_stays_while_its_way_is_free_and_is_replaced_where_it_is_not(
     assert cell.turn(0.01).relays
 
 
+@pytest.mark.parametrize('seldom', [False, True])
+@pytest.mark.parametrize('wrong, looks', [(0.19, 1), (1.0, 1), (1.0, 9)])
+def test_a_robot_is_not_told_to_stay_where_a_joint_was_measured_once_and_is_not(wrong, looks,
+                                                                               seldom):
+    cell = Cell(space=0.08, max_joint_age=2.0)
+    assert cell.turn(0.04, obeys=False).relays and cell.turn(0.04, obeys=False).relays
+    if seldom:      # another joint, whose driver tells it now and then
+        cell.heard['wrist_roll_joint'] = cell.now
+    cell.joints['elbow_joint'] -= wrong
+    found = [cell.send(np.full(6, math.nan)), *(cell.tick() for _ in range(looks - 1))]
+    assert not any(each.relays or each.own is not None for each in found)
+    cell.joints['elbow_joint'] += wrong
+    assert cell.tick().own is None
+    cell.look(0.001)
+    assert cell.tick().own == pytest.approx(cell.arm)     # where it is by several measurements
+
+
 def test_a_source_that_falls_silent_is_named_and_the_last_position_stays():
     cell = Cell()
     assert cell.turn(0.01).relays and cell.tick() is None
