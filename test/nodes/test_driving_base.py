@@ -80,6 +80,9 @@ def test_the_trail_of_before_is_gone_and_a_new_one_begins(ros_domain):
 
         wait()
         assert not moved and trail.moved_ns < 0
+        # for a look of 20 s ago it is of that look: where the robot has been since is known, too
+        then = node.get_clock().now().nanoseconds - 20_000_000_000
+        assert (trail.until(ROBOT, then, 60.0).stamps_ns == then).all()
         tell(tree, 'odom', ROOT, pose(0.5))
         assert been() is None and len(moved) == 1      # before the next look at the joints, too
         wait()

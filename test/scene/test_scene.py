@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kinema4d_ros.errors import CameraError, ObservationError
-from kinema4d_ros.scene import Scene, SceneMemory, SceneSettings
+from kinema4d_ros.scene import Knowledge, Scene, SceneMemory, SceneSettings
 from kinema4d_ros.scene.mask import grow
 from kinema4d_ros.types import Observation, PinholeCamera
 
@@ -80,6 +80,19 @@ def test_what_is_remembered_has_an_age():
     assert {age for column, age in ages.items() if column < 50} == {0.0}
     few = points.only(points.age == 4.0)
     assert 0 < len(few) < len(points) and (few.age == 4.0).all()
+
+
+@pytest.mark.parametrize('ahead, is_known', [(0.5, True), (30.0, False)])
+def test_what_is_stamped_far_ahead_of_the_view_is_not_known_to_be_free(ahead, is_known):
+    memory = SceneMemory()
+    memory.update(seen(stamp_ns=10_000_000_000 + round(ahead * 1e9)), robot(0, 0))
+    view = Scene(seen(stamp_ns=10_000_000_000, depth=0.3, background=memory.background),
+                 (robot(60, 100),)).view
+    v, u = np.argwhere(view.rendered).mean(axis=0)
+    camera = view.seen.camera
+    behind = 0.6 * np.array([[(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, 1.0]])
+    found, _ = view.knowledge(behind, 0.01)
+    assert found[0] == (Knowledge.REMEMBERED if is_known else Knowledge.TOO_OLD)
 
 
 def test_what_nobody_saw_and_memory_without_stamps_have_no_age():

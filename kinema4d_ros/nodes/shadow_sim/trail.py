@@ -3,9 +3,11 @@
 """Where the robot has been since the node listens, for places that no camera sees."""
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Mapping
 
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
@@ -73,7 +75,11 @@ class Trail:
         with self._lock:
             if robot is not self._of or not seconds > 0 or self._has_moved(robot, now_ns):
                 return None
-            return self._memory.since(stamp_ns - round(seconds * _NS))
+            found = self._memory.since(stamp_ns - round(seconds * _NS))
+        if found is None:
+            return None
+        # What was measured since an old look is no time ahead: it has been, and was true of it.
+        return dataclasses.replace(found, stamps_ns=np.minimum(found.stamps_ns, stamp_ns))
 
     def _look(self) -> None:
         robot, now_ns = self._robot(), self._node.get_clock().now().nanoseconds
