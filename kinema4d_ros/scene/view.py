@@ -175,6 +175,15 @@ class SceneView:
         return fresh
 
     @cached_property
+    def _young_and_stale(self) -> tuple[np.ndarray, np.ndarray]:
+        """What is remembered and young enough to go by, and what is too old; NaN for nothing."""
+        depth, nothing = self._memory[0], np.float32(np.nan)
+        if self.seen.background is None:
+            return depth, depth
+        fresh = self._is_fresh
+        return np.where(fresh, depth, nothing), np.where(fresh, nothing, depth)
+
+    @cached_property
     def _measured(self) -> tuple[np.ndarray, np.ndarray, float]:
         """The scene's depth, the same with small gaps filled, and the share that has a depth."""
         measured, looked_through = self._live
@@ -247,16 +256,12 @@ class SceneView:
         :param tolerance: [m] behind a surface that counts as the surface.
         :return: (N,) uint8 of `Knowledge`, and (N,) float32, 0 where it is seen now.
         """
-        camera, (depth, age) = self.seen.camera, self._memory
-        young = stale = depth      # all unknown, where nothing is remembered
-        if self.seen.background is not None:
-            fresh, nothing = self._is_fresh, np.float32(np.nan)
-            young, stale = np.where(fresh, depth, nothing), np.where(fresh, nothing, depth)
+        camera, (young, stale) = self.seen.camera, self._young_and_stale
         places, distance = places_of(
             np.ascontiguousarray(points_base, np.float64), np.linalg.inv(self.seen.T_base_camera),
             pinhole_of(camera), camera.width, camera.height)
         found, old = knowledge(places, distance, self._looked_through.at(places), young, stale,
-                               self._hidden, age, tolerance)
+                               self._hidden, self._memory[1], tolerance)
         if self.late:
             found, old = aged(found, old, self.late, self.settings.memory_age)
         return found, old

@@ -21,6 +21,7 @@ _LATTICE = 0.015       # [m] of the points that stand for a link
 _TOLERANCE = 0.01      # [m] behind a surface that counts as the surface
 _AROUND = 3            # voxels of margin around what is swept
 _MOST = 1_500_000      # voxels; a larger space has larger voxels
+_AT_ONCE = 16_384      # voxels that are looked up at once: what is made of them stays in the cache
 #: why a place is unknown of which those know more that have been there
 _TRAIL_TELLS = (Knowledge.OUTSIDE, Knowledge.BEHIND_ROBOT, Knowledge.TOO_OLD)
 _START = 128           # the bit of where the robot stands at first
@@ -193,27 +194,32 @@ def _grid(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, float, np.ndar
 def _known(scene: Scene, swept: np.ndarray, low: np.ndarray, voxel: float,
            free: Collection[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:
     """Return what is known of each voxel, and how old that is [s]."""
-    centers = _centers(low, voxel, *swept.shape)
-    found, age = scene.knowledge(centers, _TOLERANCE)
-    found = found.astype(np.uint8).reshape(swept.shape)
+    found, age = np.empty(swept.shape, np.uint8), np.empty(swept.shape, np.float32)
+    nx, ny, nz = swept.shape
+    step = max(1, _AT_ONCE // (ny * nz))
+    for first in range(0, nx, step):
+        count = min(step, nx - first)
+        known, old = scene.knowledge(_centers(low, voxel, first, count, ny, nz), _TOLERANCE)
+        found[first:first + count] = known.reshape(count, ny, nz)
+        age[first:first + count] = old.reshape(count, ny, nz)
     _stand(swept, np.uint8(_START), found)
     for box in free:
         first = np.ceil((np.array(box[:3]) - low) / voxel - 0.5).astype(int).clip(0)
         last = np.floor((np.array(box[3:]) - low) / voxel - 0.5).astype(int)
         cells = tuple(slice(a, b + 1) for a, b in zip(first, last.clip(-1)))
         found[cells] = Knowledge.SEEN
-    return found, age.reshape(swept.shape)
+    return found, age
 
 
 @numba.njit(cache=True, nogil=True)
-def _centers(low: np.ndarray, voxel: float, nx: int, ny: int, nz: int) -> np.ndarray:
-    """Return the middle of each voxel, (N, 3) float64 [m]."""
+def _centers(low: np.ndarray, voxel: float, first: int, nx: int, ny: int, nz: int) -> np.ndarray:
+    """Return the middle of each voxel from row `first` on, (N, 3) float64 [m]."""
     centers = np.empty((nx * ny * nz, 3))
     n = 0
     for i in range(nx):
         for j in range(ny):
             for k in range(nz):
-                centers[n, 0] = low[0] + (i + 0.5) * voxel
+                centers[n, 0] = low[0] + (first + i + 0.5) * voxel
                 centers[n, 1] = low[1] + (j + 0.5) * voxel
                 centers[n, 2] = low[2] + (k + 0.5) * voxel
                 n += 1
