@@ -79,9 +79,8 @@ class Tier0Settings(PicklableSettings):
         """Refuse values that would switch a rule off or turn it round."""
         _at_least_zero(self, 'start_tolerance', 'position_tolerance', 'self_margin')
         _above_zero(self, 'velocity_scale', 'step_time', 'travel')
-        _at_most(self, 'velocity_scale', 1.0)
-        _at_most(self, 'position_tolerance', 1.0)
-        _at_most(self, 'start_tolerance', 10.0)
+        for name in ('velocity_scale', 'position_tolerance', 'start_tolerance'):
+            _at_most(self, name, 1.0)
         _at_most(self, 'step_time', LONGEST_STEP)
         _at_most(self, 'travel', MOST_TRAVEL)
         _box(self, 'workspace')

@@ -128,7 +128,7 @@ def test_end_velocity():
     ({'velocity_scale': 50.0}, 'velocity_scale must be at most 1, got 50'),
     ({'step_time': 1e9}, 'step_time must be at most 1'),
     ({'travel': 10.0}, 'travel must be at most 0.2'),
-    ({'start_tolerance': 11.0}, 'start_tolerance must be at most 10'),
+    ({'start_tolerance': 1.5}, 'start_tolerance must be at most 1'),
     ({'step_time': math.inf}, 'step_time'),
     ({'position_tolerance': 10.0}, 'position_tolerance must be at most 1'),
     ({'limits': {'elbow': JointLimit(velocity=math.nan)}}, "limit of joint 'elbow' is nan"),

@@ -176,7 +176,7 @@ TABLE_ROWS = (
     # tier 0: the trajectory by itself
     _rule('tier0.start_tolerance',
           'Distance of each live joint to the first point of a trajectory that starts at time 0',
-          unit='rad or m', maximum=10.0),
+          unit='rad or m', maximum=1.0),
     _rule('tier0.position_tolerance',
           'How far beyond its position limits a joint may be commanded', unit='rad or m',
           maximum=1.0),
