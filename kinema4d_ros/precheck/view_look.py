@@ -27,6 +27,7 @@ from kinema4d_ros.types import CameraView, Finding, Observation, Severity
 
 _BLIND = 0.25      # of `least_measured`: a depth image with less is of a camera that is broken
 _FAR = 100.0     # [m] what most of a depth image of an arm is not
+_NEAR = 0.02       # [m] a depth image most of which is nearer is in another unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +76,17 @@ class ViewLook:
 
     @property
     def unit_doubt(self) -> str:
-        """What speaks for depth in millimetres where metres are expected, '' for nothing."""
-        depth = self.seen.depth
-        if depth is None or np.count_nonzero(depth[::4, ::4] > _FAR) < depth[::4, ::4].size / 2:
+        """What speaks for depth in millimetres where metres are meant, or so; '' for nothing."""
+        if self.seen.depth is None:
             return ''
-        return (f'; most of its values are above {_FAR:g} m: are they millimetres? A depth image '
-                'of encoding 32FC1 is in metres (REP 118)')
+        depth = self.seen.depth[::4, ::4]
+        if np.count_nonzero(depth > _FAR) >= depth.size / 2:
+            return (f'; most of its values are above {_FAR:g} m: are they millimetres? A depth '
+                    'image of encoding 32FC1 is in metres (REP 118)')
+        if np.count_nonzero((depth > 0.0) & (depth < _NEAR)) >= depth.size / 2:
+            return (f'; most of its values are below {1000 * _NEAR:g} mm: are they metres? A depth '
+                    'image of encoding 16UC1 is in millimetres (REP 118)')
+        return ''
 
     def scene_part(self, besides: float = 0.0
                    ) -> tuple[np.ndarray, SceneSettings, np.ndarray | None]:

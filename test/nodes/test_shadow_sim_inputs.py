@@ -86,7 +86,11 @@ def test_no_depth_at_all(bench):
     (lambda robot: setattr(robot, 'depth_on', False),
      'the newest depth image on /camera/depth/image_raw is'),
     (lambda robot: setattr(robot, 'depth', np.full((HEIGHT, WIDTH), 1500, np.float32)),
-     'are they millimetres?')], ids=['no stamps', 'silent', 'millimetres as metres'])
+     'are they millimetres?'),
+    (lambda robot: setattr(robot, 'make_depth', lambda depth, header: array_to_image(
+        np.ones(depth.shape, np.uint16), header, '16UC1')),
+     'are they metres?')],
+    ids=['no stamps', 'silent', 'millimetres as metres', 'metres as millimetres'])
 def test_depth_that_says_nothing_of_the_scene_is_named_with_the_cure(bench, spoil, words):
     spoil(bench.robot)
     bench.robot.wait_shown(20)

@@ -213,6 +213,18 @@ def test_a_joint_that_nobody_asked_for_may_have_any_clock(bench, clock):
     assert bench.process.output().count('jumped back') == jumps
 
 
+def test_joints_that_come_under_other_names_are_told_with_these(bench):
+    try:
+        bench.robot.joints = {f'left_{name}': position for name, position in READY.items()}
+        bench.robot.wait_shown(30)
+        verdict = bench.ask()
+        assert verdict.status == Verdict.UNSURE
+        assert 'messages come, but they name left_' in verdict.summary, verdict.summary
+    finally:
+        bench.robot.joints = dict(READY)
+    recovers(bench)
+
+
 def test_a_joint_that_nobody_publishes_is_fixed_by_a_parameter(bench):
     bench.robot.joints = dict(ARM)
     bench.robot.wait_shown(25)

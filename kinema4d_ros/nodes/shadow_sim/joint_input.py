@@ -3,6 +3,7 @@
 """The joints of the robot, from whoever publishes them: each joint by itself is known or not."""
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,6 +62,7 @@ class JointInput:
         self.buffer = StampedBuffer()     # counts and rates, for the diagnostics
         self._sources = JointSources(values['joint_agreement'])
         self._noted_at = 0.0
+        self._last = -math.inf, ''        # when a message came last, and what it says
         self._reader = JointStateReader()
         self.subscription = node.create_subscription(
             JointState, TOPIC, self._take, qos.JOINT_STATES, callback_group=NotForExecutor(),
@@ -86,8 +88,10 @@ class JointInput:
             stamp, states = self._reader.states(raw)
         except Kinema4DError as error:
             self.buffer.refuse()
+            self._last = arrival, str(error)
             self._note_problem(TOPIC, str(error))
             return
+        self._last = arrival, f'they name {_several(states.positions) or "no joint"}'
         self.buffer.put(round(arrival * NS), None, arrival)
         if not states.positions and not states.unusable:     # a driver of velocities alone
             if not self._sources.names():
@@ -233,7 +237,10 @@ class JointInput:
                 'away from that of the other joints')
         code, now = FindingCode.STALE_INPUT, time.monotonic()
         offset = reading.offset_ns
-        if now - reading.arrival >= FRESH:
+        last_at, said = self._last
+        if now - last_at < FRESH <= now - reading.arrival and not known:
+            text += f'; messages come, but {said}'
+        elif now - reading.arrival >= FRESH:
             text += f'; where nobody publishes it any more, set fixed_joints.{name} to its ' \
                     'position, and where its driver does so that rarely, raise max_input_age'
         elif reading.stamp_ns and abs(offset) > CLOCK_NS:
